@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "matfac/export.hpp"
+#include "matfac/model.hpp"
+#include "matfac/ratings.hpp"
+
+/// The model file: one safetensors file, specified in docs/file-format.md.
+namespace matfac {
+
+/// Raw ids in the order of their codes, strictly ascending: integers, or UTF-8 strings (ascending byte by byte).
+/// Somebody else owns the memory.
+struct IdsView {
+  enum class Kind { integers, strings };
+  Kind kind = Kind::integers;
+  std::span<const std::int64_t> integers;  ///< integers: one id per code
+  std::span<const Index> offsets;          ///< strings: size() + 1 offsets into `text`
+  std::span<const char> text;              ///< strings: all ids, one after the other
+
+  MATFAC_API Index size() const;
+  /// The code of a raw id, or -1. O(log size).
+  MATFAC_API Code find(std::int64_t id) const;
+  MATFAC_API Code find(std::string_view id) const;
+};
+
+/// All that a file holds beside the parameters.
+struct ModelRecord {
+  IdsView user_ids;                             ///< one per row of user_factors
+  IdsView item_ids;                             ///< one per row of item_factors
+  PatternView seen;                             ///< what each user rated in training; n_users = 0: not stored
+  std::map<std::string, std::string> metadata;  ///< settings and provenance; keys as in docs/file-format.md
+};
+
+/// Writes `path` atomically: a temporary file beside it, fsync, rename; an interrupted write leaves an earlier file whole.
+/// Throws InvalidArgument (shapes, ids out of order, numbers that are not finite) before anything is written, FileError
+/// when the system refuses.
+template <class T>
+MATFAC_API void save_model(const std::string& path, const ModelView<T>& model, const ModelRecord& record);
+
+/// A model file mapped into memory: nothing is copied, and processes that map the same file share its pages.
+/// The views live as long as this object (copies share the mapping). All members are const and thread-safe.
+class MATFAC_API ModelFile {
+ public:
+  /// Throws FileError for a file that is missing, truncated, altered, hostile or of a later format.
+  /// `verify_checksum` reads every byte once; without it opening takes the same time at any size.
+  static ModelFile open(const std::string& path, bool verify_checksum = true);
+
+  bool is_double() const;  ///< the type of the parameters: double (F64) or float (F32)
+  /// The parameters; throws InvalidArgument when T is not the type in the file.
+  template <class T>
+  ModelView<T> model() const;
+  const ModelRecord& record() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace matfac

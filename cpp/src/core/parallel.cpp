@@ -1,0 +1,43 @@
+#include "core/parallel.hpp"
+
+#include "core/message.hpp"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define MATFAC_HAS_ATFORK 1
+#endif
+
+namespace matfac {
+namespace {
+
+std::atomic<bool> g_used_openmp{false};
+std::atomic<bool> g_team_lost{false};
+
+#ifdef MATFAC_HAS_ATFORK
+void after_fork_in_child() {
+  if (g_used_openmp.load()) g_team_lost.store(true);
+}
+#endif
+
+}  // namespace
+
+void detail::note_parallel_region() {
+  if (g_used_openmp.load(std::memory_order_relaxed)) return;
+#ifdef MATFAC_HAS_ATFORK
+  static std::once_flag registered;
+  std::call_once(registered, [] { pthread_atfork(nullptr, nullptr, after_fork_in_child); });
+#endif
+  g_used_openmp.store(true);
+}
+
+int resolve_threads(int n_threads) {
+  require(n_threads >= 0, "n_threads must be at least 0 (0: all), not ", n_threads);
+#ifdef _OPENMP
+  if (g_team_lost.load(std::memory_order_relaxed)) return 1;
+  return n_threads > 0 ? n_threads : omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+}  // namespace matfac

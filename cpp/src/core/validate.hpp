@@ -1,0 +1,33 @@
+#pragma once
+
+#include <span>
+
+#include "core/message.hpp"
+#include "matfac/ratings.hpp"
+#include "matfac/types.hpp"
+
+namespace matfac {
+
+/// Refuses a factor matrix that does not have the expected shape.
+template <class T>
+void require_shape(const char* name, const MatrixView<T>& matrix, Index rows, Index cols) {
+  require(matrix.rows == rows && matrix.cols == cols, name, " has shape (", matrix.rows, ", ", matrix.cols,
+          "), expected (", rows, ", ", cols, ")");
+  require(matrix.data != nullptr || matrix.size() == 0, name, " has no data");
+}
+
+/// Refuses a span that does not have the expected length.
+template <class T>
+void require_length(const char* name, std::span<T> values, Index length) {
+  require(static_cast<Index>(values.size()) == length, name, " has ", values.size(), " entries, expected ", length);
+}
+
+/// Refuses factors that do not fit the ratings and each other.
+template <class T>
+void require_factors(const PatternView& ratings, const MatrixView<T>& user_factors, const MatrixView<T>& item_factors) {
+  require(user_factors.cols >= 1, "user_factors must have at least one column");
+  require_shape("user_factors", user_factors, ratings.n_users, user_factors.cols);
+  require_shape("item_factors", item_factors, ratings.n_items, user_factors.cols);
+}
+
+}  // namespace matfac

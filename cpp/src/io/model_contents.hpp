@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <variant>
+
+#include "matfac/model_file.hpp"
+
+namespace matfac {
+
+/// A model file in memory, as views. What has been checked grows in three steps, so that a file can be opened without
+/// reading it. Every function throws InvalidArgument, saying what was expected and found.
+struct ModelContents {
+  std::variant<ModelView<float>, ModelView<double>> model;
+  ModelRecord record;
+  Index seen_nnz = 0;  ///< entries of `record.seen.items`
+
+  std::uint64_t checksum = 0;         ///< as written in the file
+  std::size_t checksum_position = 0;  ///< where its digits begin in the file
+};
+
+/// Reads the header and nothing else: the format, its version, names, types, shapes and places of all tensors.
+/// `file` begins at a multiple of 8.
+ModelContents read_contents(std::span<const std::byte> file);
+
+/// The integers by which other memory is addressed: offsets of string ids, the seen pattern. Only after this may
+/// `record` be given away. O(n_users + n_items + nnz); nothing to read when ids are integers and no pattern is stored.
+void check_indices(const ModelContents& contents);
+
+/// Every byte against the checksum, and every value: finite parameters, ascending ids, UTF-8. After `check_indices`.
+void check_values(const ModelContents& contents, std::span<const std::byte> file);
+
+}  // namespace matfac

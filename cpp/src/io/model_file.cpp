@@ -1,0 +1,91 @@
+#include "matfac/model_file.hpp"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "core/message.hpp"
+#include "io/mapped_file.hpp"
+#include "io/model_contents.hpp"
+
+namespace matfac {
+namespace {
+
+// What is wrong with the content of a file is not the argument's fault: it becomes a FileError that names the file.
+template <class F>
+void with_path(const std::string& path, F&& read) {
+  try {
+    read();
+  } catch (const InvalidArgument& error) {
+    throw FileError(message(path, ": ", error.what()));
+  }
+}
+
+}  // namespace
+
+struct ModelFile::Impl {
+  explicit Impl(const std::string& name) : path(name), file(name) {}
+
+  std::string path;
+  MappedFile file;
+  ModelContents contents;
+
+  // Whether `check_indices` has passed: at opening, or else when the record is first asked for.
+  mutable std::atomic<bool> indices_checked{false};
+  mutable std::mutex mutex;
+};
+
+namespace {
+
+template <class Impl>
+const Impl& opened(const std::shared_ptr<Impl>& impl) {
+  require(impl != nullptr, "no model file is open: this object is empty or was moved from");
+  return *impl;
+}
+
+}  // namespace
+
+ModelFile ModelFile::open(const std::string& path, bool verify_checksum) {
+  require(path.find('\0') == std::string::npos, "the path holds a null character");
+  const auto impl = std::make_shared<Impl>(path);
+  const std::span<const std::byte> bytes = impl->file.bytes();
+  with_path(path, [&] {
+    impl->contents = read_contents(bytes);
+    if (!verify_checksum) return;
+    impl->file.advise_sequential();
+    check_indices(impl->contents);
+    impl->indices_checked = true;
+    check_values(impl->contents, bytes);
+    impl->file.advise_sequential(true);
+  });
+  ModelFile file;
+  file.impl_ = impl;
+  return file;
+}
+
+bool ModelFile::is_double() const { return std::holds_alternative<ModelView<double>>(opened(impl_).contents.model); }
+
+template <class T>
+ModelView<T> ModelFile::model() const {
+  const auto* view = std::get_if<ModelView<T>>(&opened(impl_).contents.model);
+  require(view != nullptr, impl_->path, " holds ", is_double() ? "float64" : "float32",
+          " parameters: ask for that type (see is_double)");
+  return *view;
+}
+
+template MATFAC_API ModelView<float> ModelFile::model() const;
+template MATFAC_API ModelView<double> ModelFile::model() const;
+
+const ModelRecord& ModelFile::record() const {
+  const Impl& impl = opened(impl_);
+  if (!impl.indices_checked.load(std::memory_order_acquire)) {
+    const std::lock_guard lock(impl.mutex);
+    if (!impl.indices_checked.load(std::memory_order_relaxed)) {
+      with_path(impl.path, [&] { check_indices(impl.contents); });
+      impl.indices_checked.store(true, std::memory_order_release);
+    }
+  }
+  return impl.contents.record;
+}
+
+}  // namespace matfac

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "matfac/types.hpp"
+
+/// The hot loops. They are written once (*.inl) and compiled once per instruction set; `kernels<T>()` is the table of
+/// those that this process runs. They see plain pointers only.
+///
+/// Conventions: `stride` is the distance between the rows of a matrix and the length of a row with its padding: a multiple
+/// of 64 bytes, the padding zero. `items` are codes that have been checked. Every sum has a fixed shape (lanes of 64
+/// bytes, then a fixed tree), so a result depends on its arguments alone.
+namespace matfac {
+
+/// What a stochastic step needs to know of a row beside its factors. With the derivative g of the loss, a step is
+///   x := shrink x - rate g y,   bias := bias_shrink bias - bias_rate g        (y the other row of the pair)
+/// where shrink = 1 - rate * (the row's regularization per rating).
+template <class T>
+struct SgdRow {
+  T bias;
+  T rate, shrink;
+  T bias_rate, bias_shrink;
+};
+
+/// A block of ratings and the rows it touches; see solvers/sgd/blocks.hpp.
+template <class T>
+struct SgdBlock {
+  const std::uint16_t* users;  ///< row of each rating's user among the block's users, ascending
+  const std::uint16_t* items;
+  const T* values;
+  Index n;
+  T* user_factors;  ///< the first of the block's users
+  T* item_factors;
+  SgdRow<T>* user_rows;
+  SgdRow<T>* item_rows;
+  Index stride;
+};
+
+/// The loops over ratings whose inside is a loss: one table a loss, in the order of the enumeration `Loss`.
+///
+/// Below, r_hat_i = u . v_items[i] + offset is the estimate of values[i], and g_i the derivative of the loss there.
+template <class T>
+struct LossKernels {
+  /// The sum of the losses.
+  double (*row_loss)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
+                     Index n);
+  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u; returns the sum of the losses. `u` and `du` are rows.
+  double (*row_gradients)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
+                          Index n, T* du, T* item_gradient);
+  /// One stochastic step for each rating of a block, in order; returns the sum of the losses before each.
+  double (*block_sgd)(const SgdBlock<T>& block);
+};
+
+template <class T>
+struct Kernels {
+  LossKernels<T> losses[1];
+
+  /// out[i] = u . v_items[i] - values[i].
+  void (*row_residuals)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, Index n,
+                        T* out);
+  /// What the squared loss along a direction is made of: with e_i = u . v_i + offset - values[i],
+  /// a_i = u . dv_i + du . v_i and b_i = du . dv_i, adds sum e a, sum (a^2 + 2 e b), sum a b, sum b^2 to sums[0..3].
+  void (*row_line_terms)(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
+                         const Code* items, const T* values, T offset, Index n, double* sums);
+  /// Solves one row of ALS; see gram.inl. Returns -1, or the index of the pivot that was not positive.
+  Index (*solve_row)(const T* fixed, Index stride, Index n_factors, const Code* codes, const T* values, const T* offsets,
+                     T mean, Index n, T regularization, T bias_regularization, T* solution, T* bias, T* workspace);
+  /// Entries of T that `solve_row` needs as its workspace (64-byte aligned).
+  Index (*solve_row_workspace)(Index stride);
+  /// a . b for rows of any length.
+  T (*dot)(const T* a, const T* b, Index n);
+  /// out[i] = u . v_i for n consecutive rows of any length.
+  void (*scores)(const T* u, const T* item_factors, Index n_factors, Index n, T* out);
+};
+
+/// The table in use. The choice is made once; see runtime_info().
+template <class T>
+const Kernels<T>& kernels();
+
+/// The tables of this build, by level. A level that the processor lacks must not be called.
+template <class T>
+const Kernels<T>& kernels_baseline();
+#ifdef MATFAC_X86_LEVELS
+template <class T>
+const Kernels<T>& kernels_avx2();
+template <class T>
+const Kernels<T>& kernels_avx512();
+#endif
+
+/// The name of the level in use, and of those that this processor can run, best last.
+const std::string& instruction_set();
+std::vector<std::string> instruction_sets();
+
+}  // namespace matfac

@@ -1,0 +1,35 @@
+// The table of this level's kernels. Included last by each unit, which names its level in MATFAC_LEVEL_TABLE.
+#include "losses/squared.hpp"
+//
+#include "kernels/vec.inl"
+// (the order matters: each builds on the ones above)
+#include "kernels/rows.inl"
+#include "kernels/gram.inl"
+#include "kernels/sgd.inl"
+
+namespace matfac {
+namespace {
+
+template <class T, class Loss>
+constexpr LossKernels<T> loss_kernels{&row_loss<T, Loss>, &row_gradients<T, Loss>, &block_sgd<T, Loss>};
+
+}  // namespace
+
+template <class T>
+const Kernels<T>& MATFAC_LEVEL_TABLE() {
+  static constexpr Kernels<T> table{
+      {loss_kernels<T, SquaredLoss>},
+      &row_residuals<T>,
+      &row_line_terms<T>,
+      &solve_row<T>,
+      &solve_row_workspace<T>,
+      &dot<T>,
+      &scores<T>,
+  };
+  return table;
+}
+
+template const Kernels<float>& MATFAC_LEVEL_TABLE<float>();
+template const Kernels<double>& MATFAC_LEVEL_TABLE<double>();
+
+}  // namespace matfac

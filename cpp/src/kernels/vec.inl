@@ -1,0 +1,217 @@
+// Portable vectors: the registers of the level that this unit is compiled for, and groups of them.
+//
+// Everything here lives in the unnamed namespace of the including unit: nothing may become a weak symbol that the linker
+// could share between units compiled for different instruction sets.
+
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define MATFAC_REGISTER_BYTES 64
+#elif defined(__AVX2__)
+#define MATFAC_REGISTER_BYTES 32
+#else
+#define MATFAC_REGISTER_BYTES 16
+#endif
+
+#define MATFAC_INLINE inline __attribute__((always_inline))
+
+namespace matfac {
+namespace {
+
+template <class T>
+struct RegisterOf;
+template <>
+struct RegisterOf<float> {
+  typedef float type __attribute__((vector_size(MATFAC_REGISTER_BYTES)));
+  typedef float unaligned __attribute__((vector_size(MATFAC_REGISTER_BYTES), aligned(4), may_alias));
+};
+template <>
+struct RegisterOf<double> {
+  typedef double type __attribute__((vector_size(MATFAC_REGISTER_BYTES)));
+  typedef double unaligned __attribute__((vector_size(MATFAC_REGISTER_BYTES), aligned(8), may_alias));
+};
+template <class T>
+using Register = typename RegisterOf<T>::type;
+
+// Entries in a register.
+template <class T>
+constexpr Index kWidth = MATFAC_REGISTER_BYTES / static_cast<Index>(sizeof(T));
+// Entries in a group of registers: 64 bytes at every level.
+template <class T>
+constexpr Index kGroup = 64 / static_cast<Index>(sizeof(T));
+constexpr int kRegisters = 64 / MATFAC_REGISTER_BYTES;
+
+template <class T>
+MATFAC_INLINE Register<T> load_register(const T* p) {
+  return *reinterpret_cast<const typename RegisterOf<T>::unaligned*>(p);
+}
+template <class T>
+MATFAC_INLINE void store_register(T* p, Register<T> x) {
+  *reinterpret_cast<typename RegisterOf<T>::unaligned*>(p) = x;
+}
+template <class T>
+MATFAC_INLINE Register<T> splat(T x) {
+  return Register<T>{} + x;
+}
+
+// a * b + c, in one rounding where the level has it.
+#if defined(__AVX512F__)
+MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register<float> c) {
+  return reinterpret_cast<Register<float>>(_mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+}
+MATFAC_INLINE Register<double> fma(Register<double> a, Register<double> b, Register<double> c) {
+  return reinterpret_cast<Register<double>>(_mm512_fmadd_pd(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
+}
+#elif defined(__AVX2__)
+MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register<float> c) {
+  return reinterpret_cast<Register<float>>(_mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+}
+MATFAC_INLINE Register<double> fma(Register<double> a, Register<double> b, Register<double> c) {
+  return reinterpret_cast<Register<double>>(_mm256_fmadd_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
+}
+#else
+// Units of this level are compiled with contraction where the architecture always has fused arithmetic (AArch64).
+template <class R>
+MATFAC_INLINE R fma(R a, R b, R c) {
+  return a * b + c;
+}
+#endif
+
+MATFAC_INLINE float fma_scalar(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+MATFAC_INLINE double fma_scalar(double a, double b, double c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// 64 bytes of T: one, two or four registers.
+template <class T>
+struct Group {
+  Register<T> r[kRegisters];
+};
+
+template <class T>
+MATFAC_INLINE Group<T> load_group(const T* p) {
+  Group<T> g;
+  for (int i = 0; i < kRegisters; ++i) g.r[i] = load_register(p + i * kWidth<T>);
+  return g;
+}
+template <class T>
+MATFAC_INLINE void store_group(T* p, const Group<T>& g) {
+  for (int i = 0; i < kRegisters; ++i) store_register(p + i * kWidth<T>, g.r[i]);
+}
+template <class T>
+MATFAC_INLINE Group<T> splat_group(T x) {
+  Group<T> g;
+  for (int i = 0; i < kRegisters; ++i) g.r[i] = splat(x);
+  return g;
+}
+template <class T>
+MATFAC_INLINE Group<T> fma(const Group<T>& a, const Group<T>& b, const Group<T>& c) {
+  Group<T> g;
+  for (int i = 0; i < kRegisters; ++i) g.r[i] = fma(a.r[i], b.r[i], c.r[i]);
+  return g;
+}
+template <class T>
+MATFAC_INLINE Group<T> multiply(const Group<T>& a, const Group<T>& b) {
+  Group<T> g;
+  for (int i = 0; i < kRegisters; ++i) g.r[i] = a.r[i] * b.r[i];
+  return g;
+}
+// The first n < kGroup entries at p, the rest zero.
+template <class T>
+MATFAC_INLINE Group<T> load_partial(const T* p, Index n) {
+  alignas(64) T entries[kGroup<T>] = {};
+  for (Index i = 0; i < n; ++i) entries[i] = p[i];
+  return load_group(entries);
+}
+
+// The lower and upper half of a register added, until 16 bytes are left: lane i pairs with lane i + half.
+#if defined(__AVX512F__)
+MATFAC_INLINE __m128 fold(const Group<float>& g) {
+  const __m512 x = reinterpret_cast<__m512>(g.r[0]);
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
+  const __m256 y = _mm256_add_ps(_mm512_castps512_ps256(x), high);
+  return _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+}
+MATFAC_INLINE __m128d fold(const Group<double>& g) {
+  const __m512d x = reinterpret_cast<__m512d>(g.r[0]);
+  const __m256d y = _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1));
+  return _mm_add_pd(_mm256_castpd256_pd128(y), _mm256_extractf128_pd(y, 1));
+}
+#elif defined(__AVX2__)
+MATFAC_INLINE __m128 fold(const Group<float>& g) {
+  const __m256 y = reinterpret_cast<__m256>(g.r[0] + g.r[1]);
+  return _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+}
+MATFAC_INLINE __m128d fold(const Group<double>& g) {
+  const __m256d y = reinterpret_cast<__m256d>(g.r[0] + g.r[1]);
+  return _mm_add_pd(_mm256_castpd256_pd128(y), _mm256_extractf128_pd(y, 1));
+}
+#else
+template <class T>
+MATFAC_INLINE Register<T> fold(const Group<T>& g) {
+  return (g.r[0] + g.r[2]) + (g.r[1] + g.r[3]);
+}
+#endif
+
+// The sum of all lanes, by a tree of fixed shape, the same at every level.
+MATFAC_INLINE float sum(const Group<float>& g) {
+  const auto x = fold(g);
+  return (x[0] + x[2]) + (x[1] + x[3]);
+}
+MATFAC_INLINE double sum(const Group<double>& g) {
+  const auto x = fold(g);
+  return x[0] + x[1];
+}
+
+MATFAC_INLINE Index min_index(Index a, Index b) { return a < b ? a : b; }
+
+// a . b over `n` entries, n a multiple of the group.
+template <class T>
+MATFAC_INLINE T dot_groups(const T* a, const T* b, Index n) {
+  Group<T> s = multiply(load_group(a), load_group(b));
+  for (Index f = kGroup<T>; f < n; f += kGroup<T>) s = fma(load_group(a + f), load_group(b + f), s);
+  return sum(s);
+}
+
+// y += a x over `n` entries, n a multiple of the group.
+template <class T>
+MATFAC_INLINE void add_scaled(T a, const T* x, T* y, Index n) {
+  const Group<T> scale = splat_group(a);
+  for (Index f = 0; f < n; f += kGroup<T>) store_group(y + f, fma(scale, load_group(x + f), load_group(y + f)));
+}
+
+// Calls f with the row length as a compile-time constant where it is a common one, so that the loops unroll.
+template <class T>
+struct FixedLength {
+  template <int kGroups>
+  struct Constant {
+    constexpr operator Index() const { return kGroups * kGroup<T>; }
+  };
+};
+template <class T, class F>
+MATFAC_INLINE auto with_length(Index stride, const F& f) {
+  switch (stride / kGroup<T>) {
+    case 1: return f(typename FixedLength<T>::template Constant<1>{});
+    case 2: return f(typename FixedLength<T>::template Constant<2>{});
+    case 3: return f(typename FixedLength<T>::template Constant<3>{});
+    case 4: return f(typename FixedLength<T>::template Constant<4>{});
+    case 6: return f(typename FixedLength<T>::template Constant<6>{});
+    case 8: return f(typename FixedLength<T>::template Constant<8>{});
+    default: return f(stride);
+  }
+}
+
+}  // namespace
+}  // namespace matfac

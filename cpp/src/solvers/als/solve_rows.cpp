@@ -1,0 +1,77 @@
+#include "solvers/als/solve_rows.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <algorithm>
+
+#include "core/parallel.hpp"
+#include "regularizers/l2.hpp"
+
+namespace matfac::als {
+namespace {
+
+/// The bordered normal equations of one row in double, solved for the least norm: eigenvalues that are zero to within
+/// rounding are left out. Only for rows whose Cholesky factorization failed.
+template <class T>
+void solve_least_norm(const Fixed<T>& fixed, const Code* codes, const T* values, Index n, double regularization,
+                      double bias_regularization, Index n_factors, T* solution, T* bias) {
+  const Index size = n_factors + (bias != nullptr ? 1 : 0);
+  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(size, size);
+  Eigen::VectorXd h = Eigen::VectorXd::Zero(size), row = Eigen::VectorXd::Ones(size);
+  for (Index i = 0; i < n; ++i) {
+    const T* const v = fixed.factors.row(codes[i]);
+    for (Index f = 0; f < n_factors; ++f) row[f] = static_cast<double>(v[f]);
+    const T offset = fixed.biases != nullptr ? fixed.biases[codes[i]] : T(0);
+    a.selfadjointView<Eigen::Lower>().rankUpdate(row);
+    h += static_cast<double>(values[i] - fixed.mean - offset) * row;
+  }
+  a.diagonal().head(n_factors).array() += regularization;
+  if (bias != nullptr) a(n_factors, n_factors) += bias_regularization;
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(a);
+  const double largest = eigen.eigenvalues().cwiseAbs().maxCoeff();
+  const double zero = largest * static_cast<double>(size) * 1e-13;
+  Eigen::VectorXd coordinates = eigen.eigenvectors().transpose() * h;
+  for (Index f = 0; f < size; ++f) {
+    const double eigenvalue = eigen.eigenvalues()[f];
+    coordinates[f] = eigenvalue > zero ? coordinates[f] / eigenvalue : 0.0;
+  }
+  const Eigen::VectorXd x = eigen.eigenvectors() * coordinates;
+  for (Index f = 0; f < n_factors; ++f) solution[f] = static_cast<T>(x[f]);
+  if (bias != nullptr) *bias = static_cast<T>(x[n_factors]);
+}
+
+}  // namespace
+
+template <class T>
+void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fixed<T>& fixed, const Target<T>& target,
+                int n_threads) {
+  const auto& k = kernels<T>();
+  const Index stride = fixed.factors.stride();
+  std::vector<AlignedBuffer<T>> workspaces(static_cast<std::size_t>(resolve_threads(n_threads)));
+  parallel_chunks(end - begin, 16, n_threads, [&](Index first, Index last, int thread) {
+    auto& workspace = workspaces[static_cast<std::size_t>(thread)];
+    if (workspace.size() == 0) workspace = AlignedBuffer<T>(k.solve_row_workspace(stride));
+    for (Index i = begin + first; i < begin + last; ++i) {
+      const Index start = ratings.offsets[i], n = ratings.offsets[i + 1] - start;
+      T* const row = target.factors + i * target.stride;
+      T* const bias = target.biases != nullptr ? target.biases + i : nullptr;
+      if (n == 0) {
+        std::fill_n(row, target.n_factors, T(0));
+        if (bias != nullptr) *bias = T(0);
+        continue;
+      }
+      const double weight = count_weight(n, target.regularization_exponent);
+      const double l = weight * target.regularization, b = weight * target.bias_regularization;
+      const Index failed = k.solve_row(fixed.factors.data(), stride, target.n_factors, ratings.items + start,
+                                       ratings.values + start, fixed.biases, fixed.mean, n, static_cast<T>(l),
+                                       static_cast<T>(b), row, bias, workspace.data());
+      if (failed >= 0) {
+        solve_least_norm(fixed, ratings.items + start, ratings.values + start, n, l, b, target.n_factors, row, bias);
+      }
+    }
+  });
+}
+
+template void solve_rows(const RatingsView<float>&, Index, Index, const Fixed<float>&, const Target<float>&, int);
+template void solve_rows(const RatingsView<double>&, Index, Index, const Fixed<double>&, const Target<double>&, int);
+
+}  // namespace matfac::als

@@ -1,0 +1,118 @@
+#include "matfac/operations.hpp"
+
+#include <cmath>
+
+#include "core/sum.hpp"
+#include "core/validate.hpp"
+#include "matfac/settings.hpp"
+#include "solvers/batch/gradient_pass.hpp"
+
+namespace matfac {
+namespace {
+
+constexpr Index kRowsPerChunk = 256;
+
+template <class T>
+const LossKernels<T>& squared_kernels() {
+  return kernels<T>().losses[static_cast<int>(Loss::squared)];
+}
+
+}  // namespace
+
+template <class T>
+void residuals(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
+               std::span<T> out, int n_threads) {
+  require_factors(ratings, user_factors, item_factors);
+  require_length("out", out, ratings.nnz());
+  const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
+  const auto& k = kernels<T>();
+  parallel_chunks(ratings.n_users, kRowsPerChunk, n_threads, [&](Index begin, Index end, int) {
+    for (Index n = begin; n < end; ++n) {
+      const Index i = ratings.offsets[n];
+      k.row_residuals(users.row(n), items.data(), items.stride(), ratings.items + i, ratings.values + i,
+                      ratings.offsets[n + 1] - i, out.data() + i);
+    }
+  });
+}
+
+template <class T>
+double loss(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
+            int n_threads) {
+  require_factors(ratings, user_factors, item_factors);
+  const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
+  const auto& k = squared_kernels<T>();
+  return chunked_sum(ratings.n_users, kRowsPerChunk, n_threads, [&](Index begin, Index end) {
+    double total = 0;
+    for (Index n = begin; n < end; ++n) {
+      const Index i = ratings.offsets[n];
+      total += k.row_loss(users.row(n), items.data(), items.stride(), ratings.items + i, ratings.values + i, T(0),
+                          ratings.offsets[n + 1] - i);
+    }
+    return total;
+  });
+}
+
+template <class T>
+double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
+                 MatrixView<T> user_gradient, MatrixView<T> item_gradient, int n_threads) {
+  require_factors(ratings, user_factors, item_factors);
+  require_shape("user_gradient", user_gradient, user_factors.rows, user_factors.cols);
+  require_shape("item_gradient", item_gradient, item_factors.rows, item_factors.cols);
+  const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
+  PaddedMatrix<T> user_out(user_gradient, n_threads), item_out(item_gradient, n_threads);
+  const GradientPass<T> pass(ratings, squared_kernels<T>(), n_threads);
+  const double total = pass(users, items, T(0), user_out.data(), item_out.data());
+  user_out.write_back(n_threads);
+  item_out.write_back(n_threads);
+  return total;
+}
+
+template <class T>
+T pair_gradients(T rating, std::span<const T> user_row, std::span<const T> item_row, std::span<T> user_gradient,
+                 std::span<T> item_gradient) {
+  const auto n_factors = static_cast<Index>(user_row.size());
+  require_length("item_row", item_row, n_factors);
+  require_length("user_gradient", user_gradient, n_factors);
+  require_length("item_gradient", item_gradient, n_factors);
+  const T e = kernels<T>().dot(user_row.data(), item_row.data(), n_factors) - rating;
+  for (std::size_t f = 0; f < user_row.size(); ++f) {
+    const T u = user_row[f], v = item_row[f];
+    user_gradient[f] = e * v;
+    item_gradient[f] = e * u;
+  }
+  return e;
+}
+
+template <class T>
+double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, MatrixView<T> item_factors,
+                  double learning_rate, int n_threads) {
+  require(std::isfinite(learning_rate), "learning_rate must be finite, not ", learning_rate);
+  require_factors(ratings, user_factors, item_factors);
+  AlignedBuffer<T> user_gradient(user_factors.size()), item_gradient(item_factors.size());
+  const double total = gradients<T>(ratings, user_factors, item_factors,
+                                    {user_gradient.data(), user_factors.rows, user_factors.cols},
+                                    {item_gradient.data(), item_factors.rows, item_factors.cols}, n_threads);
+  const T rate = static_cast<T>(learning_rate);
+  const auto descend = [&](MatrixView<T> x, const T* gradient) {
+    parallel_chunks(x.size(), 1 << 16, n_threads, [&](Index begin, Index end, int) {
+      for (Index i = begin; i < end; ++i) x.data[i] -= rate * gradient[i];
+    });
+  };
+  descend(user_factors, user_gradient.data());
+  descend(item_factors, item_gradient.data());
+  return total;
+}
+
+#define MATFAC_INSTANTIATE(T)                                                                                         \
+  template MATFAC_API void residuals(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, std::span<T>,   \
+                                     int);                                                                            \
+  template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int);              \
+  template MATFAC_API double gradients(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>,               \
+                                       MatrixView<T>, MatrixView<T>, int);                                            \
+  template MATFAC_API T pair_gradients(T, std::span<const T>, std::span<const T>, std::span<T>, std::span<T>);        \
+  template MATFAC_API double batch_step(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, int);
+MATFAC_INSTANTIATE(float)
+MATFAC_INSTANTIATE(double)
+#undef MATFAC_INSTANTIATE
+
+}  // namespace matfac

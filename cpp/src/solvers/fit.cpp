@@ -1,0 +1,114 @@
+#include "matfac/fit.hpp"
+
+#include <cmath>
+
+#include "core/sum.hpp"
+#include "core/validate.hpp"
+#include "matfac/model.hpp"
+#include "solvers/initialize.hpp"
+#include "solvers/solvers.hpp"
+
+namespace matfac {
+namespace {
+
+template <class T>
+void require_finite(const char* name, const T* values, Index n, int n_threads) {
+  parallel_chunks(n, 1 << 16, n_threads, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i) {
+      require(std::isfinite(values[i]), name, " holds ", values[i], " at entry ", i, ": the given start must be finite");
+    }
+  });
+}
+
+template <class T>
+void validate_fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
+                  const RatingsView<T>* eval) {
+  validate(settings);
+  validate(train, settings.n_threads);
+  require(train.nnz() > 0, "there are no ratings to fit (", train.n_users, " users, ", train.n_items, " items)");
+  require_shape("user_factors", factors.user_factors, train.n_users, settings.n_factors);
+  require_shape("item_factors", factors.item_factors, train.n_items, settings.n_factors);
+  require_length("user_biases", factors.user_biases, settings.biases ? train.n_users : 0);
+  require_length("item_biases", factors.item_biases, settings.biases ? train.n_items : 0);
+  require(!settings.early_stopping || (eval != nullptr && eval->nnz() > 0),
+          "early_stopping needs held-out ratings to watch: give an eval set with at least one rating");
+  if (eval != nullptr) {
+    require(eval->n_users == train.n_users && eval->n_items == train.n_items, "the eval set has shape (", eval->n_users,
+            ", ", eval->n_items, "), expected that of the training ratings, (", train.n_users, ", ", train.n_items, ")");
+    validate(*eval, settings.n_threads);
+  }
+  if (settings.init == Init::given) {
+    require_finite("user_factors", factors.user_factors.data, factors.user_factors.size(), settings.n_threads);
+    require_finite("item_factors", factors.item_factors.data, factors.item_factors.size(), settings.n_threads);
+    require_finite("user_biases", factors.user_biases.data(), static_cast<Index>(factors.user_biases.size()),
+                   settings.n_threads);
+    require_finite("item_biases", factors.item_biases.data(), static_cast<Index>(factors.item_biases.size()),
+                   settings.n_threads);
+  }
+}
+
+template <class T>
+double mean(const RatingsView<T>& ratings, int n_threads) {
+  const double total = chunked_sum(ratings.nnz(), 1 << 16, n_threads, [&](Index begin, Index end) {
+    double sum = 0;
+    for (Index i = begin; i < end; ++i) sum += static_cast<double>(ratings.values[i]);
+    return sum;
+  });
+  return total / static_cast<double>(ratings.nnz());
+}
+
+}  // namespace
+
+template <class T>
+FitReport fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
+              const RatingsView<T>* eval, const OnIteration& on_iteration) {
+  validate_fit(train, settings, factors, eval);
+  // The mean as the solvers use it: rounded to T once, so that the model estimates exactly what was fitted.
+  const double global_mean = settings.biases ? static_cast<double>(static_cast<T>(mean(train, settings.n_threads))) : 0;
+  Monitor<T> monitor(train, settings, factors, eval, on_iteration, global_mean);
+  if (settings.init == Init::random) initialize(factors, settings.init_std, settings.seed, settings.n_threads);
+  clear_unrated(train, factors);
+  const FitTask<T> task{train, settings, factors, global_mean, monitor};
+  switch (settings.solver) {
+    case Solver::als: return fit_als(task);
+    case Solver::sgd: return fit_sgd(task);
+    case Solver::batch: return fit_batch(task);
+  }
+  throw InvalidArgument(message("unknown solver number ", static_cast<int>(settings.solver)));
+}
+
+template <class T>
+Model<T> fit(const RatingsView<T>& train, const Settings& settings, const RatingsView<T>* eval,
+             const OnIteration& on_iteration) {
+  validate(settings);
+  require(settings.init == Init::random, "a model of its own starts at random: use the fit on your own arrays to give them");
+  Model<T> model;
+  model.n_users = train.n_users;
+  model.n_items = train.n_items;
+  model.n_factors = settings.n_factors;
+  const auto rows = static_cast<std::size_t>(train.n_users), columns = static_cast<std::size_t>(train.n_items);
+  const auto n_factors = static_cast<std::size_t>(settings.n_factors);
+  model.user_factors.resize(rows * n_factors);
+  model.item_factors.resize(columns * n_factors);
+  if (settings.biases) {
+    model.user_biases.resize(rows);
+    model.item_biases.resize(columns);
+  }
+  const FactorsView<T> factors{{model.user_factors.data(), model.n_users, model.n_factors},
+                               {model.item_factors.data(), model.n_items, model.n_factors},
+                               model.user_biases,
+                               model.item_biases};
+  model.report = fit(train, settings, factors, eval, on_iteration);
+  model.global_mean = model.report.global_mean;
+  return model;
+}
+
+#define MATFAC_INSTANTIATE(T)                                                                                          \
+  template MATFAC_API FitReport fit(const RatingsView<T>&, const Settings&, const FactorsView<T>&,                     \
+                                    const RatingsView<T>*, const OnIteration&);                                        \
+  template MATFAC_API Model<T> fit(const RatingsView<T>&, const Settings&, const RatingsView<T>*, const OnIteration&);
+MATFAC_INSTANTIATE(float)
+MATFAC_INSTANTIATE(double)
+#undef MATFAC_INSTANTIATE
+
+}  // namespace matfac

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "matfac/fit.hpp"
+#include "solvers/monitor.hpp"
+
+namespace matfac {
+
+/// What `fit` hands to a solver, checked and initialized. A solver updates `factors` and calls the monitor after each
+/// iteration, until it says stop.
+template <class T>
+struct FitTask {
+  const RatingsView<T>& train;
+  const Settings& settings;
+  const FactorsView<T>& factors;
+  double global_mean;
+  Monitor<T>& monitor;
+};
+
+template <class T>
+FitReport fit_als(const FitTask<T>& task);
+template <class T>
+FitReport fit_batch(const FitTask<T>& task);
+template <class T>
+FitReport fit_sgd(const FitTask<T>& task);
+
+}  // namespace matfac
