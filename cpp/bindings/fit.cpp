@@ -60,6 +60,7 @@ py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array
     report = fit<T>(train.view, settings, factors, eval != nullptr ? &eval->view : nullptr, ask_python);
   }
   py::dict result;
+  result["settings"] = report.settings;
   result["global_mean"] = report.global_mean;
   result["n_iter"] = report.n_iter;
   result["best_iteration"] = report.best_iteration;
@@ -76,10 +77,17 @@ template <class V>
 void def_setting(py::class_<Settings>& settings, const char* name, V Settings::*member) {
   settings.def_readwrite(name, member);
 }
-void def_setting(py::class_<Settings>& settings, const char* name, PerSide Settings::*member) {
+void def_setting(py::class_<Settings>& settings, const char* name, std::optional<PerSide> Settings::*member) {
+  using Pair = std::optional<std::pair<double, double>>;
   settings.def_property(
-      name, [member](const Settings& s) { return py::make_tuple((s.*member).user, (s.*member).item); },
-      [member](Settings& s, const std::pair<double, double>& value) { s.*member = {value.first, value.second}; });
+      name,
+      [member](const Settings& s) {
+        const auto& value = s.*member;
+        return value ? Pair({value->user, value->item}) : Pair();
+      },
+      [member](Settings& s, const Pair& value) {
+        s.*member = value ? std::optional<PerSide>({value->first, value->second}) : std::nullopt;
+      });
 }
 
 void register_settings(py::module_& m) {

@@ -1,20 +1,19 @@
 #include "matfac/model_file.hpp"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "arrays.hpp"
 #include "bindings.hpp"
 #include "matfac/error.hpp"
-
-namespace py = pybind11;
 
 namespace matfac::bindings {
 namespace {
@@ -47,123 +46,65 @@ std::string path_text(const py::object& path) {
   throw py::error_already_set();
 }
 
-/// An argument that must be an array of this dtype, one or two dimensions, C-contiguous: it is read where it lies.
-template <class T>
-std::span<const T> typed(const py::array& array, const char* name, const char* dtype, int n_dimensions) {
-  const bool fits = py::dtype::of<T>().equal(array.dtype()) && array.ndim() == n_dimensions &&
-                    (array.flags() & py::array::c_style) != 0 &&
-                    reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) == 0;
-  if (!fits) {
-    throw InvalidArgument(std::string(name) + " must be a C-contiguous " + dtype + " array of " +
-                          std::to_string(n_dimensions) + (n_dimensions == 1 ? " dimension" : " dimensions") + ", not " +
-                          py::str(array.dtype()).cast<std::string>() + " of " + std::to_string(array.ndim()));
-  }
-  return {static_cast<const T*>(array.data()), static_cast<std::size_t>(array.size())};
-}
+// Ids as Python holds them: integers, or the offsets and the text of strings.
+using StringIds = std::pair<Array<Index>, Array<std::uint8_t>>;
+using Ids = std::variant<Array<std::int64_t>, StringIds>;
+using Seen = std::optional<std::pair<Array<Index>, Array<Code>>>;
 
-py::array as_array(const py::handle& object, const char* name) {
-  if (!py::isinstance<py::array>(object)) {
-    throw py::type_error(std::string(name) + " must be a NumPy array, not " +
-                         py::str(py::type::handle_of(object).attr("__name__")).cast<std::string>());
-  }
-  return py::reinterpret_borrow<py::array>(object);
-}
-
-std::pair<py::array, py::array> as_pair(const py::object& object, const char* name) {
-  if (!py::isinstance<py::tuple>(object) || py::len(object) != 2) {
-    throw py::type_error(std::string(name) + " must be a tuple of two arrays");
-  }
-  const auto pair = py::reinterpret_borrow<py::tuple>(object);
-  return {as_array(pair[0], name), as_array(pair[1], name)};
-}
-
-IdsView ids_view(const py::object& object, const char* name) {
+IdsView ids_view(const Ids& object, const char* name) {
   IdsView ids;
-  if (py::isinstance<py::array>(object)) {
-    ids.integers = typed<std::int64_t>(as_array(object, name), name, "int64", 1);
+  if (const auto* integers = std::get_if<Array<std::int64_t>>(&object)) {
+    ids.integers = vector(*integers, name);
     return ids;
   }
-  const auto [offsets, text] = as_pair(object, name);
-  const std::span<const std::uint8_t> bytes = typed<std::uint8_t>(text, name, "uint8", 1);
+  const auto& [offsets, text] = std::get<StringIds>(object);
+  const std::span<const std::uint8_t> bytes = vector(text, name);
   ids.kind = IdsView::Kind::strings;
-  ids.offsets = typed<Index>(offsets, name, "int64", 1);
+  ids.offsets = vector(offsets, name);
   ids.text = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   return ids;
 }
 
 // A PatternView carries no lengths: they must be right before it exists.
-PatternView seen_view(const py::object& object, Index n_users, Index n_items) {
-  if (object.is_none()) return {};
-  const auto [offset_array, item_array] = as_pair(object, "seen");
-  const std::span<const Index> offsets = typed<Index>(offset_array, "seen offsets", "int64", 1);
-  const std::span<const Code> items = typed<Code>(item_array, "seen items", "int32", 1);
+PatternView seen_view(const Seen& seen, Index n_users, Index n_items) {
+  if (!seen) return {};
+  const std::span<const Index> offsets = vector(seen->first, "seen offsets");
+  const std::span<const Code> items = vector(seen->second, "seen items");
   if (static_cast<Index>(offsets.size()) != n_users + 1) {
-    throw InvalidArgument("seen offsets have " + std::to_string(offsets.size()) + " entries, expected n_users + 1 = " +
+    throw py::value_error("seen offsets have " + std::to_string(offsets.size()) + " entries, expected n_users + 1 = " +
                           std::to_string(n_users + 1));
   }
   if (offsets.back() != static_cast<Index>(items.size())) {
-    throw InvalidArgument("seen offsets must end with the number of seen items, " + std::to_string(items.size()) +
+    throw py::value_error("seen offsets must end with the number of seen items, " + std::to_string(items.size()) +
                           ", not " + std::to_string(offsets.back()));
   }
   return {n_users, n_items, offsets.data(), items.data()};
 }
 
-/// The arguments of `save_model` that are the same for both types of parameters.
-struct SaveArguments {
-  const py::array &user_factors, &item_factors;
-  const py::object &user_biases, &item_biases, &user_ids, &item_ids, &seen;
-  double global_mean;
-  std::map<std::string, std::string> metadata;
-};
-
+// In a ModelView no entries mean no biases; an empty array means a mistake.
 template <class T>
-std::span<const T> biases_of(const py::object& object, const char* name, const char* dtype, Index length) {
-  if (object.is_none()) return {};
-  const std::span<const T> biases = typed<T>(as_array(object, name), name, dtype, 1);
-  if (static_cast<Index>(biases.size()) != length) {  // an empty array is not "none"
-    throw InvalidArgument(std::string(name) + " has " + std::to_string(biases.size()) + " entries, expected " +
-                          std::to_string(length));
-  }
-  return biases;
+void require_biases(const std::optional<Array<T>>& biases, const char* name, Index length) {
+  if (!biases || biases->size() == length) return;
+  throw py::value_error(std::string(name) + " has " + std::to_string(biases->size()) + " entries, expected " +
+                        std::to_string(length));
 }
 
 template <class T>
-void save(const std::string& path, const SaveArguments& arguments, const char* dtype) {
-  const auto matrix = [&](const py::array& array, const char* name) {
-    const std::span<const T> values = typed<T>(array, name, dtype, 2);
-    return MatrixView<const T>{values.data(), array.shape(0), array.shape(1)};
-  };
-  ModelView<T> model;
-  model.user_factors = matrix(arguments.user_factors, "user_factors");
-  model.item_factors = matrix(arguments.item_factors, "item_factors");
-  model.user_biases = biases_of<T>(arguments.user_biases, "user_biases", dtype, model.user_factors.rows);
-  model.item_biases = biases_of<T>(arguments.item_biases, "item_biases", dtype, model.item_factors.rows);
-  model.global_mean = arguments.global_mean;
-  ModelRecord record;
-  record.user_ids = ids_view(arguments.user_ids, "user_ids");
-  record.item_ids = ids_view(arguments.item_ids, "item_ids");
-  record.seen = seen_view(arguments.seen, model.user_factors.rows, model.item_factors.rows);
-  record.metadata = arguments.metadata;
-  const py::gil_scoped_release released;
-  save_model(path, model, record);
-}
-
-void save_any(const py::object& path, const py::array& user_factors, const py::array& item_factors,
-              const py::object& user_biases, const py::object& item_biases, double global_mean,
-              const py::object& user_ids, const py::object& item_ids, const py::object& seen,
-              std::map<std::string, std::string> metadata) {
+void save(const py::object& path, const Array<T>& user_factors, const Array<T>& item_factors,
+          const std::optional<Array<T>>& user_biases, const std::optional<Array<T>>& item_biases, double global_mean,
+          const Ids& user_ids, const Ids& item_ids, const Seen& seen, std::map<std::string, std::string> metadata) {
   const std::string text = path_text(path);
-  const SaveArguments arguments{user_factors, item_factors, user_biases, item_biases,        user_ids,
-                                item_ids,     seen,         global_mean, std::move(metadata)};
+  const ModelView<T> model = model_view(user_factors, item_factors, user_biases, item_biases, global_mean);
+  require_biases(user_biases, "user_biases", model.user_factors.rows);
+  require_biases(item_biases, "item_biases", model.item_factors.rows);
+  ModelRecord record;
+  record.user_ids = ids_view(user_ids, "user_ids");
+  record.item_ids = ids_view(item_ids, "item_ids");
+  record.seen = seen_view(seen, model.user_factors.rows, model.item_factors.rows);
+  record.metadata = std::move(metadata);
   try {
-    if (py::dtype::of<double>().equal(user_factors.dtype())) {
-      save<double>(text, arguments, "float64");
-    } else if (py::dtype::of<float>().equal(user_factors.dtype())) {
-      save<float>(text, arguments, "float32");
-    } else {
-      throw InvalidArgument("user_factors must be float32 or float64, not " +
-                            py::str(user_factors.dtype()).cast<std::string>());
-    }
+    const py::gil_scoped_release released;
+    save_model(text, model, record);
   } catch (const FileError& error) {
     raise_file_error(error, path, text);
   }
@@ -260,9 +201,14 @@ void register_model_file(py::module_& m) {
     type.attr("__doc__") = "A file is not a model file, or is damaged, or was written by a later version.";
     return type;
   });
-  m.def("save_model", &save_any, py::arg("path"), py::arg("user_factors"), py::arg("item_factors"),
-        py::arg("user_biases"), py::arg("item_biases"), py::arg("global_mean"), py::arg("user_ids"),
-        py::arg("item_ids"), py::arg("seen"), py::arg("metadata"), kSaveDoc);
+  const auto def_save = [&]<class T>(T) {
+    m.def("save_model", &save<T>, py::arg("path"), py::arg("user_factors").noconvert(),
+          py::arg("item_factors").noconvert(), py::arg("user_biases").noconvert(), py::arg("item_biases").noconvert(),
+          py::arg("global_mean"), py::arg("user_ids").noconvert(), py::arg("item_ids").noconvert(),
+          py::arg("seen").noconvert(), py::arg("metadata"), kSaveDoc);
+  };
+  def_save(float{});
+  def_save(double{});
   m.def("load_model", &load, py::arg("path"), py::arg("verify_checksum") = true, kLoadDoc);
 }
 

@@ -56,6 +56,12 @@ inline void write_file(const std::string& path, std::string_view bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
+/// Changes a file in place.
+inline void write_byte(const std::string& path, std::size_t position, char byte) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(static_cast<std::streamoff>(position)).put(byte);
+}
+
 struct SampleIds {
   std::vector<std::int64_t> integers;
   std::vector<std::string> strings;  // the first is empty; then lengths and alphabets vary

@@ -1,5 +1,4 @@
-"""What is wrong with a text file of ratings: the slow look, taken only after the fast one "
-"failed."""
+"""What is wrong with a text file of ratings: the slow look, after the fast one has failed."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ def find_fault(
     for lines in chunks:
         for line in lines:
             number += 1
-            if number < layout.first_data_line or is_blank(line):
+            if number < layout.first_data_line or is_blank(line, layout.separator):
                 continue
             fault = _fault_of(split_line(line, layout.separator), layout, dtype, with_times)
             if fault:
@@ -59,13 +58,11 @@ def _fault_of(fields: list[str], layout: TextLayout, dtype: np.dtype[Any], with_
             return f"the rating {shorten(field)} is not a number"
         if not math.isfinite(float(field)):
             return f"the rating {field!r} is not finite"
-        if abs(float(field)) > np.finfo(dtype).max:
+        if abs(float(field)) > float(np.finfo(dtype).max):
             return f"the rating {field!r} is too large for {dtype} (dtype='float64' holds more)"
-    return (
-        _fault_of_time(fields[layout.roles["timestamp"]])
-        if with_times and "timestamp" in layout.roles
-        else ""
-    )
+    if with_times and "timestamp" in layout.roles:
+        return _fault_of_time(fields[layout.roles["timestamp"]])
+    return ""
 
 
 def _fault_of_time(field: str) -> str:

@@ -42,7 +42,7 @@ def take_columns(frame: Any, roles: Roles, must_have_times: bool) -> FrameColumn
     names = list(table.columns)
     if len(table) == 0:
         raise ValueError("there are no ratings: the table has no rows; pass at least one")
-    columns = {role: table[names[position]] for role, position in roles.items()}
+    columns = {role: table.get_column(names[position]) for role, position in roles.items()}
     times = None
     if "timestamp" in columns:
         try:

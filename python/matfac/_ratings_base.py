@@ -146,12 +146,14 @@ class RatingsBase:
     def to_scipy(self) -> Any:
         """Return a ``scipy.sparse.csr_array`` that shares items and values, read-only.
 
-        SciPy narrows the offsets to 32 bits where they fit, and widens the item codes (a copy) from
-        2**31 ratings on.
+        The offsets are a copy. From 2**31 ratings on SciPy needs 64-bit item codes, and these are a
+        copy as well.
         """
         from scipy.sparse import csr_array
 
-        matrix = csr_array((self.values, self.items, self.offsets), shape=self.shape, copy=False)
+        # SciPy wants one dtype for both index arrays: narrow the short one, not widen the long one.
+        offsets = self.offsets.astype(np.int32) if self.nnz < 2**31 else self.offsets
+        matrix = csr_array((self.values, self.items, offsets), shape=self.shape, copy=False)
         matrix.has_canonical_format = True
         return matrix
 

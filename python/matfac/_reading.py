@@ -332,8 +332,7 @@ def _typed_ids(
         numbers = list(map(int, strings))
         if all(-(2**63) <= number < 2**63 for number in numbers):
             distinct = numbers
-    # The distinct ids are encoded once more: this sorts them, and joins those that differed in
-    # space.
+    # The distinct ids are encoded once more: this sorts them, and joins those that differ in space.
     unique, final = encode(distinct, what)
     return unique, final[provisional]
 
@@ -364,5 +363,5 @@ def _raw_lines(file: Path, encoding: str, n_rows: int | None = None) -> Iterator
     except pd.errors.EmptyDataError:
         return
     with reader:
-        for chunk in reader:
+        while (chunk := _next_chunk(reader)) is not None:
             yield chunk[0].tolist()

@@ -39,9 +39,9 @@ def split_line(line: str, separator: str) -> list[str]:
     return [field.strip() for field in rows[0]] if rows else []
 
 
-def is_blank(line: str) -> bool:
-    """Whether the parser skips this line."""
-    return not line.strip()
+def is_blank(line: str, separator: str | None = None) -> bool:
+    """Whether the parser skips this line: a tab is blank space unless it separates fields."""
+    return not line.strip() and not (separator == "\t" and "\t" in line)
 
 
 def is_number(field: str) -> bool:
@@ -103,14 +103,16 @@ def shorten(text: str) -> str:
 
 
 def _guess_separator(lines: list[str], n_least: int) -> str:
-    """Return the separator that cuts the most lines into the same number of fields."""
-    best, best_score = " ", 0
+    """Return the separator that cuts the most lines into the same, sufficient number of fields."""
+    scores = []
     for separator in SEPARATORS:
         lengths = Counter(len(split_line(line, separator)) for line in lines)
-        score = max((count for length, count in lengths.items() if length >= n_least), default=0)
-        if score > best_score:
-            best, best_score = separator, score
-    return best
+        enough = max((count for length, count in lengths.items() if length >= n_least), default=0)
+        some = max((count for length, count in lengths.items() if length >= 2), default=0)
+        scores.append((enough, some))
+    if max(scores) == (0, 0):
+        return " "
+    return SEPARATORS[scores.index(max(scores))]
 
 
 def _has_header(first: list[str], header: bool | None, wanted: Mapping[str, Choice]) -> bool:

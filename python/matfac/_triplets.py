@@ -52,11 +52,6 @@ def compress(triplets: Triplets, duplicates: str | None) -> tuple[NativeRatings,
     native, n_duplicates = _native(triplets, triplets.values, policy)
     if n_duplicates and duplicates in (None, "error"):
         _report(triplets, native, n_duplicates, duplicates)
-    if n_duplicates and duplicates in ("mean", "sum") and not np.isfinite(native.values).all():
-        raise ValueError(
-            f"duplicates={duplicates!r}: adding up duplicates left the range of "
-            f"{native.values.dtype}; pass dtype='float64' or scale the ratings"
-        )
     if triplets.times is None:
         return native, None
     kept = _positions_kept(triplets, policy, n_duplicates)

@@ -24,8 +24,7 @@ def as_values(
     describe: Callable[[int], str],
     length: int | None = None,
 ) -> ValueArray:
-    """Return ratings as a contiguous array of finite float32 or float64, the same array if it is
-    one.
+    """Return ratings as contiguous, finite float32 or float64; the same array if it is that.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def _numbers(array: NDArray[Any], describe: Callable[[int], str]) -> NDArray[Any
     if array.dtype.kind == "O":
         return _numbers_from_objects(array.tolist(), describe)
     if array.dtype.kind not in "fiu":
-        shown = f"{array[0]!r} at position 0" if len(array) else "the array"
+        shown = f"{array[0].item()!r} at position 0" if len(array) else "the array"
         remedy = (
             "say what True and False are worth (astype('float32') makes them ratings of 1 and 0, "
             "and a rating of 0 is not the same as no rating)"
@@ -118,6 +117,10 @@ def _numbers_from_objects(values: list[Any], describe: Callable[[int], str]) -> 
             raise TypeError(
                 f"{_WHAT}: {value!r} at {describe(position)} is of type {type(value).__name__}, "
                 "not a number"
+            )
+        if isinstance(value, int) and abs(value) >= 2**1023:
+            raise ValueError(
+                f"{_WHAT}: the rating at {describe(position)} is too large for float64"
             )
     return np.array([float(value) for value in values], dtype=np.float64)
 
@@ -169,12 +172,9 @@ def as_times(times: object, length: int | None = None, what: str = "timestamps")
         return array.astype(np.float64, copy=False)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{what}: dtype {array.dtype} holds no times; pass numbers or dates")
-    result = array.astype(np.int64, copy=False)
-    if (result != array).any():
-        raise ValueError(
-            f"{what}: some times do not fit into 64-bit integers; pass smaller numbers"
-        )
-    return result
+    if len(array) and not -(2**63) <= int(array.min()) <= int(array.max()) < 2**63:
+        raise ValueError(f"{what}: some do not fit into 64-bit integers; pass smaller numbers")
+    return array.astype(np.int64, copy=False)
 
 
 def _from_time_objects(values: list[Any], what: str) -> NDArray[Any]:
@@ -184,6 +184,8 @@ def _from_time_objects(values: list[Any], what: str) -> NDArray[Any]:
     ):
         return np.array(values)
     for position, value in enumerate(values):
+        if isinstance(value, bool | np.bool_):
+            raise TypeError(f"{what}: {value!r} at position {position} is no time")
         if getattr(value, "tzinfo", None) is not None:
             raise ValueError(
                 f"{what}: {value!r} at position {position} has a time zone; convert the times to "

@@ -38,6 +38,7 @@ enum class StopReason {
 };
 
 struct FitReport {
+  Settings settings;       ///< as they were used, nothing left open
   double global_mean = 0;  ///< mu
   int n_iter = 0;          ///< iterations that were run
   int best_iteration = 0;  ///< the iteration whose factors are returned

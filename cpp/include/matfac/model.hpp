@@ -75,7 +75,8 @@ MATFAC_API void similar_items(const ModelView<T>& model, std::span<const Code> q
                               MatrixView<Code> items, MatrixView<T> scores, int n_threads = 0);
 
 /// Factors (ratings.n_users x F) and biases (n_users entries, none without biases) of users who were not in the
-/// training: each row minimizes the objective of `settings` over the user's own parameters, the items' held fixed.
+/// training: each row minimizes the objective of `settings` (the report's: nothing that matters may be open) over the
+/// user's own parameters, the items' held fixed.
 /// `ratings` has the model's items. A user without ratings gets zeros.
 template <class T>
 MATFAC_API void fold_in(const ModelView<T>& model, const Settings& settings, const RatingsView<T>& ratings,

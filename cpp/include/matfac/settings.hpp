@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "matfac/export.hpp"
+#include "matfac/ratings.hpp"
 #include "matfac/types.hpp"
 
 namespace matfac {
@@ -40,26 +42,31 @@ struct PerSide {
 ///                                +  1/2 sum_m w_m (lambda_V |v_m|^2 + beta_V c_m^2)
 ///   r_hat_nm = mu + b_n + c_m + u_n . v_m
 ///
-/// with lambda = `regularization`, beta = `bias_regularization`, w_n = (ratings of user n)^`regularization_exponent`,
-/// and b = c = 0, mu = 0 without `biases`.
+/// with lambda = `regularization`, beta = `bias_regularization`, w = (ratings of the user or item) to the power of
+/// `regularization_exponent` p, and b = c = 0, mu = 0 without `biases`. Settings that are left open are chosen by the
+/// ratings; s is their standard deviation (about `mu`, or about 0 without biases).
 struct Settings {
-  Index n_factors = 32;                 ///< F, at least 1
+  Index n_factors = 32;  ///< F, at least 1
   Solver solver = Solver::als;
   Loss loss = Loss::squared;
-  bool biases = true;                   ///< fit mu (mean of the training ratings), b and c as well
-  PerSide regularization{0.05, 0.05};   ///< lambda, at least 0
-  PerSide bias_regularization{0.05, 0.05};  ///< beta, at least 0
-  double regularization_exponent = 1;   ///< 0: plain; 1: weighted by the number of ratings
-  double learning_rate = 0.1;           ///< sgd: initial rate, in units where the ratings' deviation is 1
-  int max_iter = 20;                    ///< sweeps (als), epochs (sgd), descent steps (batch)
-  double tol = 0;                       ///< stop when the objective falls by less than this fraction of itself; 0: never
-  bool early_stopping = false;          ///< stop when the held-out RMSE no longer falls; keep the best factors
-  int patience = 3;                     ///< early stopping: iterations without a new best before stopping
+  bool biases = true;                               ///< fit mu (the mean of the training ratings), b and c as well
+  std::optional<PerSide> regularization;            ///< lambda, at least 0; open: 1.2 s 100^(1/2 - p)
+  std::optional<PerSide> bias_regularization;       ///< beta, at least 0; open: 100^(1/2 - p)
+  double regularization_exponent = 0.5;             ///< p; 0: plain, 1: weighted by the number of ratings
+  double learning_rate = 0.2;                       ///< sgd: initial rate, in units where s is 1
+  int max_iter = 20;                                ///< sweeps (als), epochs (sgd), descent steps (batch)
+  double tol = 0;              ///< stop when the objective falls by less than this fraction of itself; 0: never
+  bool early_stopping = false;  ///< stop when the held-out RMSE no longer falls; keep the best factors
+  int patience = 3;            ///< early stopping: iterations without a new best before stopping
   Init init = Init::random;
-  double init_std = 0.1;                ///< standard deviation of the initial factors
+  std::optional<double> init_std;  ///< standard deviation of the initial factors; open: sqrt(s / F) / 2
   std::uint64_t seed = 0;
-  int n_threads = 0;                    ///< 0: all; the result does not depend on it
+  int n_threads = 0;  ///< 0: all; the result does not depend on it
 };
+
+/// The settings with nothing left open, as `fit` would use them on these ratings. Throws as `validate` does.
+template <class T>
+MATFAC_API Settings resolved(const Settings& settings, const RatingsView<T>& ratings);
 
 /// Throws InvalidArgument, naming the setting, its value and the rule, unless every setting is in range and the solver
 /// supports the loss.

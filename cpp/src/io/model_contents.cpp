@@ -196,6 +196,17 @@ ModelContents read_contents(std::span<const std::byte> file) {
   return contents;
 }
 
+void check_bytes(const ModelContents& contents, std::span<const std::byte> file) {
+  const std::string_view zeros = format::kChecksumZeros;
+  Xxh64 checksum;
+  checksum.update(file.first(contents.checksum_position));
+  checksum.update(std::as_bytes(std::span(zeros)));
+  checksum.update(file.subspan(contents.checksum_position + zeros.size()));
+  require(checksum.digest() == contents.checksum, "the file has been altered: its checksum says ",
+          hex_digits(contents.checksum), ", its bytes give ", hex_digits(checksum.digest()),
+          "; fetch or save it again (a file rewritten by another program has a stale checksum)");
+}
+
 void check_indices(const ModelContents& contents) {
   const ModelRecord& record = contents.record;
   check_id_offsets(format::kUserIds, record.user_ids);
@@ -212,15 +223,7 @@ void check_indices(const ModelContents& contents) {
   }
 }
 
-void check_values(const ModelContents& contents, std::span<const std::byte> file) {
-  const std::string_view zeros = format::kChecksumZeros;
-  Xxh64 checksum;
-  checksum.update(file.first(contents.checksum_position));
-  checksum.update(std::as_bytes(std::span(zeros)));
-  checksum.update(file.subspan(contents.checksum_position + zeros.size()));
-  require(checksum.digest() == contents.checksum, "the file has been altered: its checksum says ",
-          hex_digits(contents.checksum), ", its bytes give ", hex_digits(checksum.digest()),
-          "; fetch or save it again (a file rewritten by another program has a stale checksum)");
+void check_values(const ModelContents& contents) {
   check_ids(format::kUserIds, contents.record.user_ids);
   check_ids(format::kItemIds, contents.record.item_ids);
   std::visit([](const auto& model) { validate(model); }, contents.model);

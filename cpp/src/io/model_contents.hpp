@@ -9,8 +9,8 @@
 
 namespace matfac {
 
-/// A model file in memory, as views. What has been checked grows in three steps, so that a file can be opened without
-/// reading it. Every function throws InvalidArgument, saying what was expected and found.
+/// A model file in memory, as views. The checks are separate steps, so that a file can be opened without being
+/// read. Every function throws InvalidArgument, saying what was expected and found.
 struct ModelContents {
   std::variant<ModelView<float>, ModelView<double>> model;
   ModelRecord record;
@@ -28,7 +28,10 @@ ModelContents read_contents(std::span<const std::byte> file);
 /// `record` be given away. O(n_users + n_items + nnz); nothing to read when ids are integers and no pattern is stored.
 void check_indices(const ModelContents& contents);
 
-/// Every byte against the checksum, and every value: finite parameters, ascending ids, UTF-8. After `check_indices`.
-void check_values(const ModelContents& contents, std::span<const std::byte> file);
+/// Every byte of the file against the checksum. Needs nothing but the header.
+void check_bytes(const ModelContents& contents, std::span<const std::byte> file);
+
+/// Every value that nothing is addressed by: finite parameters, ascending ids, UTF-8. After `check_indices`.
+void check_values(const ModelContents& contents);
 
 }  // namespace matfac

@@ -53,10 +53,11 @@ ModelFile ModelFile::open(const std::string& path, bool verify_checksum) {
     impl->contents = read_contents(bytes);
     if (!verify_checksum) return;
     impl->file.advise_sequential();
+    check_bytes(impl->contents, bytes);
+    impl->file.advise_sequential(true);
     check_indices(impl->contents);
     impl->indices_checked = true;
-    check_values(impl->contents, bytes);
-    impl->file.advise_sequential(true);
+    check_values(impl->contents);
   });
   ModelFile file;
   file.impl_ = impl;

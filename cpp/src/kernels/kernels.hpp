@@ -16,7 +16,6 @@ namespace matfac {
 
 /// What a stochastic step needs to know of a row beside its factors. With the derivative g of the loss, a step is
 ///   x := shrink x - rate g y,   bias := bias_shrink bias - bias_rate g        (y the other row of the pair)
-/// where shrink = 1 - rate * (the row's regularization per rating).
 template <class T>
 struct SgdRow {
   T bias;
@@ -36,6 +35,7 @@ struct SgdBlock {
   SgdRow<T>* user_rows;
   SgdRow<T>* item_rows;
   Index stride;
+  T damping_threshold;  ///< derivatives beyond this are damped (kernels/sgd.inl); infinity: none
 };
 
 /// The loops over ratings whose inside is a loss: one table a loss, in the order of the enumeration `Loss`.

@@ -90,10 +90,14 @@ void validate(const Settings& s) {
   constexpr Index kMaxFactors = 65536;
   require(s.n_factors >= 1 && s.n_factors <= kMaxFactors, "n_factors must be in [1, ", kMaxFactors, "], not ",
           s.n_factors);
-  require_not_negative("regularization (user)", s.regularization.user);
-  require_not_negative("regularization (item)", s.regularization.item);
-  require_not_negative("bias_regularization (user)", s.bias_regularization.user);
-  require_not_negative("bias_regularization (item)", s.bias_regularization.item);
+  if (s.regularization) {
+    require_not_negative("regularization (user)", s.regularization->user);
+    require_not_negative("regularization (item)", s.regularization->item);
+  }
+  if (s.bias_regularization) {
+    require_not_negative("bias_regularization (user)", s.bias_regularization->user);
+    require_not_negative("bias_regularization (item)", s.bias_regularization->item);
+  }
   require(std::isfinite(s.regularization_exponent), "regularization_exponent must be finite, not ",
           s.regularization_exponent);
   require(std::isfinite(s.learning_rate) && s.learning_rate > 0,
@@ -101,7 +105,7 @@ void validate(const Settings& s) {
   require(s.max_iter >= 1, "max_iter must be at least 1, not ", s.max_iter);
   require_not_negative("tol", s.tol);
   require(s.patience >= 1, "patience must be at least 1, not ", s.patience);
-  require_not_negative("init_std", s.init_std);
+  if (s.init_std) require_not_negative("init_std", *s.init_std);
   require(s.n_threads >= 0, "n_threads must be at least 0 (0: all), not ", s.n_threads);
 }
 

@@ -2,10 +2,11 @@
 
 #include <cmath>
 
-#include "core/sum.hpp"
+#include "core/parallel.hpp"
 #include "core/validate.hpp"
 #include "matfac/model.hpp"
 #include "solvers/initialize.hpp"
+#include "solvers/resolve.hpp"
 #include "solvers/solvers.hpp"
 
 namespace matfac {
@@ -47,28 +48,18 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
   }
 }
 
-template <class T>
-double mean(const RatingsView<T>& ratings, int n_threads) {
-  const double total = chunked_sum(ratings.nnz(), 1 << 16, n_threads, [&](Index begin, Index end) {
-    double sum = 0;
-    for (Index i = begin; i < end; ++i) sum += static_cast<double>(ratings.values[i]);
-    return sum;
-  });
-  return total / static_cast<double>(ratings.nnz());
-}
-
 }  // namespace
 
 template <class T>
-FitReport fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
+FitReport fit(const RatingsView<T>& train, const Settings& given, const FactorsView<T>& factors,
               const RatingsView<T>* eval, const OnIteration& on_iteration) {
-  validate_fit(train, settings, factors, eval);
-  // The mean as the solvers use it: rounded to T once, so that the model estimates exactly what was fitted.
-  const double global_mean = settings.biases ? static_cast<double>(static_cast<T>(mean(train, settings.n_threads))) : 0;
-  Monitor<T> monitor(train, settings, factors, eval, on_iteration, global_mean);
-  if (settings.init == Init::random) initialize(factors, settings.init_std, settings.seed, settings.n_threads);
+  validate_fit(train, given, factors, eval);
+  const auto moments = rating_moments(train, given.biases, given.n_threads);
+  const Settings settings = resolve(given, moments);
+  Monitor<T> monitor(train, settings, factors, eval, on_iteration, moments.center);
+  if (settings.init == Init::random) initialize(factors, *settings.init_std, settings.seed, settings.n_threads);
   clear_unrated(train, factors);
-  const FitTask<T> task{train, settings, factors, global_mean, monitor};
+  const FitTask<T> task{train, settings, factors, moments, monitor};
   switch (settings.solver) {
     case Solver::als: return fit_als(task);
     case Solver::sgd: return fit_sgd(task);

@@ -19,6 +19,7 @@ class Monitor {
   Monitor(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
           const RatingsView<T>* eval, const OnIteration& on_iteration, double global_mean)
       : settings_(settings), factors_(factors), eval_(eval), on_iteration_(on_iteration), n_train_(train.nnz()) {
+    report_.settings = settings;
     report_.global_mean = global_mean;
   }
 
@@ -77,7 +78,7 @@ class Monitor {
         "the fit diverged at iteration ", now.iteration, " (objective ", now.objective, "): ",
         settings_.solver == Solver::sgd
             ? message("lower learning_rate (now ", settings_.learning_rate, ") or raise regularization")
-            : message("raise regularization (now ", settings_.regularization.user, ", ", settings_.regularization.item,
+            : message("raise regularization (now ", settings_.regularization->user, ", ", settings_.regularization->item,
                       ") or scale the ratings to a smaller range"),
         "; the factors of this fit are discarded"));
   }

@@ -2,6 +2,7 @@
 
 #include "matfac/fit.hpp"
 #include "solvers/monitor.hpp"
+#include "solvers/resolve.hpp"
 
 namespace matfac {
 
@@ -12,7 +13,7 @@ struct FitTask {
   const RatingsView<T>& train;
   const Settings& settings;
   const FactorsView<T>& factors;
-  double global_mean;
+  const RatingMoments& moments;
   Monitor<T>& monitor;
 };
 

@@ -44,18 +44,18 @@ class AlsFit {
 
  private:
   void solve_users() {
-    solve(task_.train, items_, item_biases(), users_, user_biases(), settings_.regularization.user,
-          settings_.bias_regularization.user);
+    solve(task_.train, items_, item_biases(), users_, user_biases(), settings_.regularization->user,
+          settings_.bias_regularization->user);
   }
   void solve_items() {
-    solve(by_item_.view(), users_, user_biases(), items_, item_biases(), settings_.regularization.item,
-          settings_.bias_regularization.item);
+    solve(by_item_.view(), users_, user_biases(), items_, item_biases(), settings_.regularization->item,
+          settings_.bias_regularization->item);
   }
 
   void solve(const RatingsView<T>& ratings, const PaddedMatrix<T>& fixed, const T* fixed_biases,
              const PaddedMatrix<T>& target, T* target_biases, double regularization, double bias_regularization) {
     const PaddedMatrix<const T> factors({fixed.data(), fixed.rows(), fixed.stride()}, settings_.n_threads);
-    als::solve_rows<T>(ratings, 0, ratings.n_users, {factors, fixed_biases, static_cast<T>(task_.global_mean)},
+    als::solve_rows<T>(ratings, 0, ratings.n_users, {factors, fixed_biases, static_cast<T>(task_.moments.center)},
                        {target.data(), target.stride(), settings_.n_factors, target_biases, regularization,
                         bias_regularization, settings_.regularization_exponent},
                        settings_.n_threads);
@@ -76,7 +76,7 @@ class AlsFit {
     constexpr Index kChunk = 512;
     T targets[kChunk];
     const T* const biases = task_.factors.item_biases.data();
-    const T offset = static_cast<T>(task_.global_mean) +
+    const T offset = static_cast<T>(task_.moments.center) +
                      (biases != nullptr ? task_.factors.user_biases[static_cast<std::size_t>(n)] : T(0));
     double total = 0;
     for (Index start = train.offsets[n]; start < train.offsets[n + 1]; start += kChunk) {
@@ -91,10 +91,10 @@ class AlsFit {
   }
 
   double penalties() {
-    return penalty<T>(users_, user_biases(), user_weights_, settings_.regularization.user,
-                      settings_.bias_regularization.user, settings_.n_threads) +
-           penalty<T>(items_, item_biases(), item_weights_, settings_.regularization.item,
-                      settings_.bias_regularization.item, settings_.n_threads);
+    return penalty<T>(users_, user_biases(), user_weights_, settings_.regularization->user,
+                      settings_.bias_regularization->user, settings_.n_threads) +
+           penalty<T>(items_, item_biases(), item_weights_, settings_.regularization->item,
+                      settings_.bias_regularization->item, settings_.n_threads);
   }
 
   T* user_biases() { return task_.factors.user_biases.data(); }

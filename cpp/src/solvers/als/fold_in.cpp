@@ -10,6 +10,9 @@ void fold_in(const ModelView<T>& model, const Settings& settings, const RatingsV
              MatrixView<T> user_factors, std::span<T> user_biases, int n_threads) {
   require(settings.loss == Loss::squared, "fold_in supports loss 'squared', not '", name_of(settings.loss), "'");
   require(settings.biases == !model.item_biases.empty(), "settings.biases does not agree with the model");
+  validate(settings);
+  require(settings.regularization && (settings.bias_regularization || !settings.biases),
+          "fold_in needs the regularization that the model was fitted with: pass the settings of the fit's report");
   validate(ratings, n_threads);
   require(ratings.n_items == model.item_factors.rows, "the ratings have ", ratings.n_items, " items, the model has ",
           model.item_factors.rows);
@@ -19,7 +22,7 @@ void fold_in(const ModelView<T>& model, const Settings& settings, const RatingsV
   als::solve_rows<T>(ratings, 0, ratings.n_users,
                      {items, model.item_biases.data(), static_cast<T>(model.global_mean)},
                      {user_factors.data, user_factors.cols, user_factors.cols, user_biases.data(),
-                      settings.regularization.user, settings.bias_regularization.user,
+                      settings.regularization->user, settings.biases ? settings.bias_regularization->user : 0.0,
                       settings.regularization_exponent},
                      n_threads);
 }

@@ -28,13 +28,13 @@ class BatchFit {
   explicit BatchFit(const FitTask<T>& task)
       : task_(task),
         settings_(task.settings),
-        mean_(static_cast<T>(task.global_mean)),
+        mean_(static_cast<T>(task.moments.center)),
         item_offsets_(count_items(task.train)),
         users_(task.factors.user_factors, task.factors.user_biases, true, task.train.offsets,
-               settings_.regularization.user, settings_.bias_regularization.user, settings_.regularization_exponent,
+               settings_.regularization->user, settings_.bias_regularization->user, settings_.regularization_exponent,
                settings_.n_threads),
         items_(task.factors.item_factors, task.factors.item_biases, false, item_offsets_.data(),
-               settings_.regularization.item, settings_.bias_regularization.item, settings_.regularization_exponent,
+               settings_.regularization->item, settings_.bias_regularization->item, settings_.regularization_exponent,
                settings_.n_threads),
         pass_(task.train, kernels<T>().losses[static_cast<int>(settings_.loss)], settings_.n_threads) {}
 

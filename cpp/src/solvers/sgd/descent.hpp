@@ -26,7 +26,7 @@ struct Rows {
 /// before its step.
 template <class T, class Before>
 double run_blocks(const Blocks<T>& blocks, const std::vector<Block>& order, Rows<T>& users, Rows<T>& items,
-                  const LossKernels<T>& kernels, int n_threads, const Before& before) {
+                  const LossKernels<T>& kernels, T damping_threshold, int n_threads, const Before& before) {
   std::vector<double> losses(order.size());
   run_ordered_blocks(order, blocks.n_rows(), blocks.n_columns(), n_threads, [&](Block block, Index position, int) {
     before(block, position);
@@ -37,7 +37,8 @@ double run_blocks(const Blocks<T>& blocks, const std::vector<Block>& order, Rows
     losses[static_cast<std::size_t>(position)] = kernels.block_sgd(
         {blocks.users.data() + begin, blocks.items.data() + begin, blocks.values.data() + begin, n,
          users.factors.data() + user * users.stride, items.factors.data() + item * items.stride,
-         users.rows.data() + user, items.rows.data() + item, users.stride});
+         users.rows.data() + user, items.rows.data() + item, users.stride,
+         damping_threshold});
   });
   double total = 0;
   for (const double loss : losses) total += loss;

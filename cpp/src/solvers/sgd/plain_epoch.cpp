@@ -1,6 +1,7 @@
 // The public epoch of plain stochastic steps, and the order in which it takes the ratings.
 
 #include <cmath>
+#include <limits>
 
 #include "core/validate.hpp"
 #include "matfac/operations.hpp"
@@ -28,7 +29,8 @@ double sgd_epoch(const RatingsView<T>& ratings, MatrixView<T> user_factors, Matr
   for (auto& row : users.rows) row.rate = static_cast<T>(learning_rate);
   for (auto& row : items.rows) row.rate = static_cast<T>(learning_rate);
   const double total = sgd::run_blocks(blocks, sgd::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch), users,
-                                       items, kernels<T>().losses[static_cast<int>(Loss::squared)], n_threads,
+                                       items, kernels<T>().losses[static_cast<int>(Loss::squared)],
+                                       std::numeric_limits<T>::infinity(), n_threads,
                                        [](Block, Index) {});
   users.publish(user_factors, {}, blocks.user_at, T(1), T(1), n_threads);
   items.publish(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);

@@ -1,0 +1,233 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "core/aligned.hpp"
+#include "kernels/kernels.hpp"
+#include "make_ratings.hpp"
+#include "matfac/operations.hpp"
+
+using namespace matfac;
+using namespace matfac::test;
+
+namespace {
+
+/// How far a sum of F products or of nnz terms may be from the plain loop in double.
+template <class T>
+constexpr double kTolerance = sizeof(T) == 4 ? 1e-5 : 1e-13;
+
+constexpr Index kFactorCounts[] = {1, 7, 16, 33, 100};
+
+/// A problem, and the plain loops that say what the operations must give.
+template <class T>
+struct Problem {
+  Problem(Index n_users, Index n_items, Index n_factors)
+      : ratings(make_ratings<T>(n_users, n_items, 0.3)),
+        user_factors(make_factors<T>(n_users, n_factors, 11)),
+        item_factors(make_factors<T>(n_items, n_factors, 12)),
+        F(n_factors) {}
+
+  MatrixView<T> U() { return as_matrix(user_factors, ratings.n_users, F); }
+  MatrixView<T> V() { return as_matrix(item_factors, ratings.n_items, F); }
+
+  /// Calls f(user, item, entry, residual).
+  template <class Visit>
+  void each(const Visit& f) {
+    for (Index n = 0; n < ratings.n_users; ++n) {
+      for (Index i = ratings.offsets[n]; i < ratings.offsets[n + 1]; ++i) {
+        const Code m = ratings.items[i];
+        double estimate = 0;
+        for (Index k = 0; k < F; ++k) estimate += static_cast<double>(U().row(n)[k]) * V().row(m)[k];
+        f(n, m, i, estimate - static_cast<double>(ratings.values[i]));
+      }
+    }
+  }
+  double plain_loss() {
+    double sum = 0;
+    each([&](Index, Code, Index, double e) { sum += 0.5 * e * e; });
+    return sum;
+  }
+
+  Ratings<T> ratings;
+  std::vector<T> user_factors, item_factors;
+  Index F;
+};
+
+/// The largest difference, relative to the largest expected entry.
+template <class T>
+double error(const std::vector<T>& actual, const std::vector<double>& expected) {
+  REQUIRE(actual.size() == expected.size());
+  double largest = 1e-30, difference = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    REQUIRE(std::isfinite(actual[i]));
+    largest = std::max(largest, std::abs(expected[i]));
+    difference = std::max(difference, std::abs(static_cast<double>(actual[i]) - expected[i]));
+  }
+  return difference / largest;
+}
+
+template <class T>
+std::span<T> whole(std::vector<T>& values) {
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("residuals and loss are those of the plain loops", T, float, double) {
+  for (const Index n_factors : kFactorCounts) {
+    Problem<T> p(37, 29, n_factors);
+    std::vector<double> expected(p.ratings.items.size());
+    p.each([&](Index, Code, Index i, double e) { expected[i] = e; });
+    for (const int n_threads : kThreads) {
+      std::vector<T> out(expected.size());
+      residuals<T>(p.ratings, p.U(), p.V(), out, n_threads);
+      CHECK(error(out, expected) <= kTolerance<T>);
+      CHECK(loss<T>(p.ratings, p.U(), p.V(), n_threads) == doctest::Approx(p.plain_loss()).epsilon(kTolerance<T>));
+      CHECK(loss<T>(p.ratings, p.U(), p.V(), n_threads) == loss<T>(p.ratings, p.U(), p.V(), 1));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gradients are those of the plain loops, with the same bits at any number of threads", T, float,
+                   double) {
+  for (const Index n_factors : kFactorCounts) {
+    Problem<T> p(37, 29, n_factors);
+    std::vector<double> du(p.user_factors.size()), dv(p.item_factors.size());
+    p.each([&](Index n, Code m, Index, double e) {
+      for (Index k = 0; k < n_factors; ++k) {
+        du[n * n_factors + k] += e * static_cast<double>(p.V().row(m)[k]);
+        dv[m * n_factors + k] += e * static_cast<double>(p.U().row(n)[k]);
+      }
+    });
+    std::vector<T> serial_du, serial_dv;
+    for (const int n_threads : kThreads) {
+      std::vector<T> actual_du(du.size(), T(99)), actual_dv(dv.size(), T(99));  // to be overwritten
+      const double value = gradients<T>(p.ratings, p.U(), p.V(), as_matrix(actual_du, 37, n_factors),
+                                        as_matrix(actual_dv, 29, n_factors), n_threads);
+      CHECK(value == doctest::Approx(p.plain_loss()).epsilon(kTolerance<T>));
+      CHECK(error(actual_du, du) <= kTolerance<T>);
+      CHECK(error(actual_dv, dv) <= kTolerance<T>);
+      if (n_threads == 1) {
+        serial_du = actual_du;
+        serial_dv = actual_dv;
+      }
+      CHECK(actual_du == serial_du);
+      CHECK(actual_dv == serial_dv);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("a batch step moves both sides along the gradients from before the step", T, float, double) {
+  Problem<T> p(21, 17, 7);
+  std::vector<T> du(p.user_factors.size()), dv(p.item_factors.size());
+  gradients<T>(p.ratings, p.U(), p.V(), as_matrix(du, 21, 7), as_matrix(dv, 17, 7));
+  std::vector<double> u(du.size()), v(dv.size());
+  for (std::size_t i = 0; i < u.size(); ++i) u[i] = static_cast<double>(p.user_factors[i]) - 0.01 * du[i];
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<double>(p.item_factors[i]) - 0.01 * dv[i];
+  const double before = p.plain_loss();
+  CHECK(batch_step<T>(p.ratings, p.U(), p.V(), 0.01) == doctest::Approx(before).epsilon(kTolerance<T>));
+  CHECK(error(p.user_factors, u) <= kTolerance<T>);
+  CHECK(error(p.item_factors, v) <= kTolerance<T>);
+  CHECK(p.plain_loss() < before);
+}
+
+TEST_CASE_TEMPLATE("a stochastic epoch is pair gradients in the order that it tells", T, float, double) {
+  for (const Index n_factors : kFactorCounts) {
+    Problem<T> plain(64, 48, n_factors);
+    std::vector<Index> user_of(plain.ratings.items.size());
+    plain.each([&](Index n, Code, Index i, double) { user_of[i] = n; });
+    const auto order = sgd_order<T>(plain.ratings, n_factors, 5, 3);
+    std::vector<Index> sorted = order, all(order.size());
+    std::sort(sorted.begin(), sorted.end());
+    std::iota(all.begin(), all.end(), Index{0});
+    REQUIRE(sorted == all);
+    std::vector<T> du(n_factors), dv(n_factors);
+    double expected = 0;
+    for (const Index i : order) {
+      T* const u = plain.U().row(user_of[i]);
+      T* const v = plain.V().row(plain.ratings.items[i]);
+      const std::span<const T> u_row(u, n_factors), v_row(v, n_factors);
+      const T e = pair_gradients<T>(plain.ratings.values[i], u_row, v_row, whole(du), whole(dv));
+      expected += 0.5 * static_cast<double>(e) * e;
+      for (Index k = 0; k < n_factors; ++k) {
+        CHECK(du[k] == e * v[k]);
+        CHECK(dv[k] == e * u[k]);
+        u[k] -= static_cast<T>(0.02) * du[k];
+        v[k] -= static_cast<T>(0.02) * dv[k];
+      }
+    }
+    const std::vector<double> u(plain.user_factors.begin(), plain.user_factors.end());
+    const std::vector<double> v(plain.item_factors.begin(), plain.item_factors.end());
+    Problem<T> serial(64, 48, n_factors);
+    sgd_epoch<T>(serial.ratings, serial.U(), serial.V(), 0.02, 5, 3, 1);
+    for (const int n_threads : kThreads) {
+      Problem<T> p(64, 48, n_factors);
+      const double value = sgd_epoch<T>(p.ratings, p.U(), p.V(), 0.02, 5, 3, n_threads);
+      CHECK(value == doctest::Approx(expected).epsilon(10 * kTolerance<T>));
+      CHECK(error(p.user_factors, u) <= 10 * kTolerance<T>);
+      CHECK(error(p.item_factors, v) <= 10 * kTolerance<T>);
+      CHECK(p.user_factors == serial.user_factors);
+      CHECK(p.item_factors == serial.item_factors);
+    }
+  }
+}
+
+TEST_CASE("wrong shapes are refused by name before any work") {
+  Problem<float> p(12, 9, 4);
+  const auto before = p.user_factors;
+  auto short_users = p.U();
+  short_users.rows = 11;
+  const MatrixView<float> narrow_items{p.item_factors.data(), 9, 3};
+  CHECK(contains(refusal([&] { batch_step<float>(p.ratings, short_users, p.V(), 1); }), "user_factors has shape (11, 4)"));
+  CHECK(contains(refusal([&] { sgd_epoch<float>(p.ratings, p.U(), narrow_items, 1); }), "item_factors has shape (9, 3)"));
+  CHECK(contains(refusal([&] { loss<float>(p.ratings, p.U(), p.V(), -2); }), "n_threads"));
+  std::vector<float> out(p.ratings.items.size() + 1);
+  CHECK(contains(refusal([&] { residuals<float>(p.ratings, p.U(), p.V(), out); }), "expected"));
+  CHECK(p.user_factors == before);
+}
+
+namespace {
+
+/// The kernels of each level that this processor can run.
+template <class T>
+std::vector<const Kernels<T>*> levels() {
+  std::vector<const Kernels<T>*> tables;
+  for (const std::string& name : instruction_sets()) {
+    if (name == "baseline") tables.push_back(&kernels_baseline<T>());
+#ifdef MATFAC_X86_LEVELS
+    if (name == "avx2") tables.push_back(&kernels_avx2<T>());
+    if (name == "avx512") tables.push_back(&kernels_avx512<T>());
+#endif
+  }
+  REQUIRE(tables.size() == instruction_sets().size());
+  return tables;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("the kernels of every level agree with plain loops", T, float, double) {
+  for (const Index n : {1, 2, 15, 16, 17, 33, 100, 257}) {
+    const auto a = make_factors<T>(1, n, 1), b = make_factors<T>(1, n, 2);
+    double expected = 0, magnitude = 0;
+    for (Index k = 0; k < n; ++k) {
+      expected += static_cast<double>(a[k]) * b[k];
+      magnitude += std::abs(static_cast<double>(a[k]) * b[k]);
+    }
+    for (const Kernels<T>* level : levels<T>()) {
+      CHECK(std::abs(static_cast<double>(level->dot(a.data(), b.data(), n)) - expected) <= kTolerance<T> * magnitude);
+      const Index rows = 5;
+      const auto many = make_factors<T>(rows, n, 3);
+      std::vector<T> out(rows);
+      level->scores(a.data(), many.data(), n, rows, out.data());
+      for (Index i = 0; i < rows; ++i) {
+        double score = 0, size = 0;
+        for (Index k = 0; k < n; ++k) {
+          score += static_cast<double>(a[k]) * many[i * n + k];
+          size += std::abs(static_cast<double>(a[k]) * many[i * n + k]);
+        }
+        CHECK(std::abs(static_cast<double>(out[i]) - score) <= kTolerance<T> * size);
+      }
+    }
+  }
+}

@@ -1,0 +1,377 @@
+"""A fitted model: prediction, ranking, new users."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matfac import _core, _ids
+from matfac._coerce import as_ratings, threads
+from matfac._ids import CodeArray, IdArray
+from matfac._ratings import Ratings
+from matfac._warnings import warn_user
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A model was asked before it was fitted."""
+
+
+class Ranking(NamedTuple):
+    """Ids and scores, best first; ties go to the lower code.
+
+    For one query both are vectors. For several they have one row a query; where fewer than n items
+    remain, the score is ``-inf`` and the id a filler (-1, or the empty string).
+    """
+
+    ids: IdArray
+    scores: NDArray[Any]
+
+
+class FactorModel:
+    """What can be done with factors and biases: r̂_nm = μ + b_n + c_m + u_n · v_m.
+
+    Methods may be called from several threads at once.
+    """
+
+    user_factors_: NDArray[Any]
+    item_factors_: NDArray[Any]
+    user_biases_: NDArray[Any] | None
+    item_biases_: NDArray[Any] | None
+    global_mean_: float
+    user_ids_: IdArray
+    item_ids_: IdArray
+    n_threads: int
+
+    # What each user has rated in training: offsets (N + 1,) and item codes, or None if not kept.
+    _seen: tuple[NDArray[np.int64], CodeArray] | None
+
+    def predict(self, users: object, items: object | None = None) -> Any:
+        """Estimate ratings of pairs.
+
+        Parameters
+        ----------
+        users, items : raw ids
+            Arrays or sequences that broadcast against each other, or single ids. Instead of both,
+            `Ratings` may be passed: their pairs are estimated, in CSR order.
+
+        Returns
+        -------
+        ndarray of the model's dtype, or a float for a single pair
+            For an unknown user or item, what is known is used: the other side's bias, the mean.
+
+        Raises
+        ------
+        TypeError
+            Ids of another kind (strings for integers) than the model's.
+
+        Notes
+        -----
+        2F flop a pair.
+        """
+        self._require_fitted()
+        if items is None:
+            if not isinstance(users, Ratings):
+                raise TypeError("predict needs users and items, or Ratings")
+            return self._predict_codes(*self._codes_of(users))
+        user_codes, user_shape = self._lookup(self.user_ids_, users, "users")
+        item_codes, item_shape = self._lookup(self.item_ids_, items, "items")
+        try:
+            shape = np.broadcast_shapes(user_shape, item_shape)
+        except ValueError:
+            raise ValueError(
+                f"users of shape {user_shape} and items of shape {item_shape} do not fit together: "
+                "pass one of each per pair"
+            ) from None
+        estimates = self._predict_codes(
+            np.broadcast_to(user_codes.reshape(user_shape), shape),
+            np.broadcast_to(item_codes.reshape(item_shape), shape),
+        )
+        return float(estimates[0]) if shape == () else estimates.reshape(shape)
+
+    def score(self, ratings: object) -> float:
+        """Return the root of the mean squared error over ``ratings``, in their own units.
+
+        Unknown users and items are estimated like in `predict`. Lower is better.
+        """
+        self._require_fitted()
+        test = as_ratings(ratings)
+        if test.nnz == 0:
+            raise ValueError("there are no ratings to measure")
+        errors = self._predict_codes(*self._codes_of(test)).astype(np.float64) - test.values
+        return float(np.sqrt(np.mean(errors * errors)))
+
+    def recommend(
+        self,
+        users: object | None = None,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        n_threads: int | None = None,
+    ) -> Ranking:
+        """Return the n items with the highest estimate for each user.
+
+        Parameters
+        ----------
+        users : raw ids, a single raw id, or None
+            None: all users of the training, in the order of ``user_ids_``.
+        n : int
+            At least 1; it may exceed the number of items.
+        exclude_seen : bool
+            Leave out the items that the user rated in training.
+        n_threads : int, optional
+            0: all; None: the model's.
+
+        Returns
+        -------
+        Ranking : ids and scores, shapes (len(users), n), or (at most n,) for a single user
+            An unknown user gets what suits everybody (by item biases), with a warning;
+            `recommend_new` ranks for new users by their ratings.
+
+        Notes
+        -----
+        2F flop a user and item; memory of a few scores a user, never users x items.
+        """
+        self._require_fitted()
+        if users is None:
+            codes, shape = np.arange(len(self.user_ids_), dtype=np.int32), (len(self.user_ids_),)
+        else:
+            codes, shape = self._lookup(self.user_ids_, users, "users")
+        self._warn_unknown(codes, users)
+        seen = self._seen_by(codes) if exclude_seen else None
+        items, scores = _core.recommend(
+            *self._parameters(), codes, _positive(n), seen, self._threads(n_threads)
+        )
+        return self._ranking(items, scores, shape)
+
+    def recommend_new(
+        self,
+        ratings: object,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        n_threads: int | None = None,
+    ) -> Ranking:
+        """Return the n best items for users who were not in the training, given some ratings.
+
+        Parameters
+        ----------
+        ratings : Ratings, SciPy sparse matrix or data frame
+            One row a new user; the items by the model's raw ids.
+        n, exclude_seen, n_threads
+            As for `recommend`; what counts as seen is ``ratings``.
+
+        Returns
+        -------
+        Ranking : ids and scores, shape (ratings.n_users, n)
+        """
+        self._require_fitted()
+        known = self._with_model_items(ratings)
+        count = self._threads(n_threads)
+        factors, biases = self._fold_in(known, count)
+        codes = np.arange(known.n_users, dtype=np.int32)
+        seen = (known._native.offsets, known._native.items) if exclude_seen else None
+        parameters = (factors, self.item_factors_, biases, self.item_biases_, self.global_mean_)
+        items, scores = _core.recommend(*parameters, codes, _positive(n), seen, count)
+        return self._ranking(items, scores, (known.n_users,))
+
+    def similar_items(
+        self, items: object, n: int = 10, *, n_threads: int | None = None
+    ) -> Ranking:
+        """Return the n items most similar to each given one, by the cosine of their factors.
+
+        Parameters
+        ----------
+        items : raw ids, or a single raw id
+        n, n_threads
+            As for `recommend`.
+
+        Returns
+        -------
+        Ranking : ids and cosines in [-1, 1], shapes (len(items), n), or (at most n,) for one item
+            The item itself is left out.
+
+        Raises
+        ------
+        ValueError
+            An unknown item: nothing is known that could be similar.
+        """
+        self._require_fitted()
+        codes, shape = self._lookup(self.item_ids_, items, "items")
+        unknown = np.flatnonzero(codes < 0)
+        if unknown.size:
+            at = int(unknown[0])
+            raise ValueError(
+                f"item {_entry(items, at)!r} at position {at} is not in the model; choose from "
+                "item_ids_"
+            )
+        found, scores = _core.similar_items(
+            self.item_factors_, codes, _positive(n), self._threads(n_threads)
+        )
+        return self._ranking(found, scores, shape)
+
+    def fold_in(
+        self, ratings: object, *, return_biases: bool = False, n_threads: int | None = None
+    ) -> Any:
+        """Return factors of users who were not in the training, the items' held fixed.
+
+        Each row minimizes the model's own objective over the new user's factors and bias, exactly;
+        a user of the training thus gets, up to rounding, what `fit` ended with under ``als``.
+
+        Parameters
+        ----------
+        ratings : Ratings, SciPy sparse matrix or data frame
+            One row a new user; the items by the model's raw ids. Items that the model does not know
+            are left out, with a warning.
+        return_biases : bool
+            Return the users' biases too.
+
+        Returns
+        -------
+        user_factors : ndarray, shape (ratings.n_users, n_factors)
+        user_biases : ndarray, shape (ratings.n_users,), or None without biases
+            Only if ``return_biases``.
+
+        Notes
+        -----
+        For a user with n ratings n (F² + 3F) + F³/3 flop.
+        """
+        self._require_fitted()
+        factors, biases = self._fold_in(self._with_model_items(ratings), self._threads(n_threads))
+        return (factors, biases) if return_biases else factors
+
+    # ---- for the estimators ---------------------------------------------------------------------
+
+    def _fitted_settings(self) -> Any:
+        """Return the core's settings as the fit used them."""
+        raise NotImplementedError
+
+    def _require_fitted(self) -> None:
+        if getattr(self, "item_factors_", None) is None:
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit(ratings) first"
+            )
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (
+            self.user_factors_,
+            self.item_factors_,
+            self.user_biases_,
+            self.item_biases_,
+            self.global_mean_,
+        )
+
+    def _threads(self, n_threads: int | None) -> int:
+        return threads(self.n_threads if n_threads is None else n_threads)
+
+    def _lookup(
+        self, ids: IdArray, query: object, what: str
+    ) -> tuple[CodeArray, tuple[int, ...]]:
+        """Return the codes of raw ids, flat, and the shape of the query."""
+        shape = np.shape(query)  # type: ignore[arg-type]
+        flat = np.ravel(np.asarray(query)) if len(shape) != 1 else query
+        return np.ascontiguousarray(_ids.lookup(ids, flat, what)), shape
+
+    def _codes_of(self, ratings: Ratings) -> tuple[CodeArray, CodeArray]:
+        """Return the model's codes of the pairs of ``ratings``, in CSR order."""
+        users = self._model_codes(self.user_ids_, ratings.user_ids, "users")
+        items = self._model_codes(self.item_ids_, ratings.item_ids, "items")
+        return np.repeat(users, np.diff(ratings.offsets)), items[ratings.items]
+
+    @staticmethod
+    def _model_codes(model_ids: IdArray, ids: IdArray, what: str) -> CodeArray:
+        if ids is model_ids or (len(ids) == len(model_ids) and np.array_equal(ids, model_ids)):
+            return np.arange(len(ids), dtype=np.int32)
+        return _ids.lookup(model_ids, ids, what)
+
+    def _predict_codes(self, users: CodeArray, items: CodeArray) -> NDArray[Any]:
+        users = np.ascontiguousarray(users).ravel()
+        items = np.ascontiguousarray(items).ravel()
+        out = np.empty(len(users), self.user_factors_.dtype)
+        _core.predict(*self._parameters(), users, items, out, self._threads(None))
+        return out
+
+    def _warn_unknown(self, codes: CodeArray, users: object) -> None:
+        unknown = np.flatnonzero(codes < 0)
+        if unknown.size:
+            at = int(unknown[0])
+            warn_user(
+                f"{unknown.size} of {len(codes)} users are not in the model (the first is "
+                f"{_entry(users, at)!r}): they get what suits everybody; recommend_new ranks for "
+                "new users by their ratings",
+                UserWarning,
+            )
+
+    def _seen_by(self, codes: CodeArray) -> tuple[NDArray[np.int64], CodeArray]:
+        """Return, for each of the users, what was rated in training, as a pattern of rows."""
+        if self._seen is None:
+            raise ValueError(
+                "this model was saved without the training pattern, so it does not know what was "
+                "seen; pass exclude_seen=False, or save with include_seen=True"
+            )
+        offsets, items = self._seen
+        if len(codes) == len(offsets) - 1 and np.array_equal(codes, np.arange(len(codes))):
+            return self._seen
+        starts = np.where(codes >= 0, offsets[codes], 0)
+        counts = np.where(codes >= 0, offsets[codes + 1] - offsets[codes], 0)
+        rows = np.zeros(len(codes) + 1, np.int64)
+        np.cumsum(counts, out=rows[1:])
+        positions = np.arange(rows[-1]) + np.repeat(starts - rows[:-1], counts)
+        return rows, np.ascontiguousarray(items[positions])
+
+    def _with_model_items(self, ratings: object) -> Ratings:
+        """Return ratings with the model's columns and dtype."""
+        given = as_ratings(ratings)
+        known, n_unknown = given.aligned_to(item_ids=self.item_ids_)
+        if n_unknown:
+            warn_user(
+                f"{n_unknown} of {given.nnz} ratings are of items that the model does not know; "
+                "they were left out",
+                UserWarning,
+            )
+        return known.astype(self.item_factors_.dtype)
+
+    def _fold_in(self, ratings: Ratings, n_threads: int) -> tuple[NDArray[Any], Any]:
+        dtype = self.item_factors_.dtype
+        factors = np.zeros((ratings.n_users, self.item_factors_.shape[1]), dtype)
+        biases = None if self.item_biases_ is None else np.zeros(ratings.n_users, dtype)
+        _core.fold_in(
+            self.item_factors_,
+            self.item_biases_,
+            self.global_mean_,
+            self._fitted_settings(),
+            ratings._native,
+            factors,
+            biases,
+            n_threads,
+        )
+        return factors, biases
+
+    def _ranking(
+        self, codes: CodeArray, scores: NDArray[Any], shape: tuple[int, ...]
+    ) -> Ranking:
+        """Turn codes into raw ids, in the shape of the query."""
+        filler: Any = -1 if self.item_ids_.dtype.kind == "i" else ""
+        ids = np.where(codes >= 0, self.item_ids_[codes], filler)
+        if shape == ():
+            kept = codes[0] >= 0
+            return Ranking(ids[0][kept], scores[0][kept])
+        width = codes.shape[1]
+        return Ranking(ids.reshape((*shape, width)), scores.reshape((*shape, width)))
+
+
+def _positive(n: object) -> int:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"n={n!r}: expected an integer")
+    if not 1 <= n < 2**31:
+        raise ValueError(f"n={n} must be at least 1")
+    return int(n)
+
+
+def _entry(query: object, at: int) -> Any:
+    """Return an entry of the user's query, for a message."""
+    flat: Any = np.ravel(np.asarray(query, dtype=object))
+    return flat[at]
+
+

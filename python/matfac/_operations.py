@@ -1,0 +1,229 @@
+"""The mathematics of R = U Vᵀ as functions, for those who bring their own optimizer.
+
+Throughout, R is `Ratings` (N x M), U is (N, F), V is (M, F), both C-contiguous and of the same
+dtype, float32 or float64. The functions run in parallel and give the same bits at any ``n_threads``
+(0: all).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from matfac import _core
+from matfac._coerce import (
+    FLOATS,
+    as_ratings,
+    factor_dtype,
+    native_ratings,
+    output_array,
+    read_factors,
+    seed_from,
+    threads,
+    writable_factors,
+)
+from matfac._ratings import Ratings
+
+
+def residuals(
+    R: Ratings,
+    U: NDArray[Any],
+    V: NDArray[Any],
+    *,
+    out: NDArray[Any] | None = None,
+    n_threads: int = 0,
+) -> NDArray[Any]:
+    """Return E = U Vᵀ - R on the pattern of R.
+
+    Parameters
+    ----------
+    R : Ratings, shape (N, M)
+    U, V : ndarray, shapes (N, F) and (M, F)
+        Factors; those that are not C-contiguous are copied, with a `CopyWarning`.
+    out : ndarray, shape (nnz,), optional
+        Where to write E.
+    n_threads : int
+        0: all.
+
+    Returns
+    -------
+    ndarray, shape (nnz,)
+        Aligned with ``R.values`` (CSR order): ``u_n · v_m - r_nm``.
+
+    Notes
+    -----
+    2F flop a rating.
+    """
+    R, dtype, users, items = _reading(R, U, V)
+    out = output_array(out, (R.nnz,), dtype, "out")
+    _core.residuals(native_ratings(R, dtype), users, items, out, threads(n_threads))
+    return out
+
+
+def loss(R: Ratings, U: NDArray[Any], V: NDArray[Any], *, n_threads: int = 0) -> float:
+    """Return L = ½ Σ (r_nm - u_n · v_m)², summed in float64 over the observed pairs.
+
+    Parameters are those of `residuals`.
+    """
+    R, dtype, users, items = _reading(R, U, V)
+    return float(_core.loss(native_ratings(R, dtype), users, items, threads(n_threads)))
+
+
+def gradients(
+    R: Ratings,
+    U: NDArray[Any],
+    V: NDArray[Any],
+    *,
+    out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the gradients of the loss, ∂L/∂U = E V and ∂L/∂V = Eᵀ U.
+
+    Parameters
+    ----------
+    R, U, V, n_threads
+        As for `residuals`.
+    out : pair of ndarrays, shapes (N, F) and (M, F), optional
+        Where to write them; no part of U or V.
+
+    Returns
+    -------
+    user_gradient, item_gradient : ndarray, shapes (N, F) and (M, F)
+
+    Notes
+    -----
+    6F flop a rating, in one pass over the ratings without a copy of them.
+    """
+    R, dtype, users, items = _reading(R, U, V)
+    given = (None, None) if out is None else tuple(out)
+    if len(given) != 2:
+        raise ValueError(f"out must be a pair of arrays, got {len(given)}")
+    user_out = output_array(given[0], users.shape, dtype, "out[0]")
+    item_out = output_array(given[1], items.shape, dtype, "out[1]")
+    _core.gradients(
+        native_ratings(R, dtype), users, items, user_out, item_out, threads(n_threads)
+    )
+    return user_out, item_out
+
+
+def pair_gradients(
+    rating: float, user_row: ArrayLike, item_row: ArrayLike
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the gradients of one pair's loss ½ (r - u · v)²: -(r - u · v) v and -(r - u · v) u.
+
+    Parameters
+    ----------
+    rating : float
+        r, finite.
+    user_row, item_row : array, shape (F,)
+        u and v. Computed in float32 if both are float32, else in float64.
+
+    Returns
+    -------
+    user_gradient, item_gradient : ndarray, shape (F,)
+    """
+    u, v = np.asarray(user_row), np.asarray(item_row)
+    dtype = FLOATS[0] if u.dtype == v.dtype == FLOATS[0] else FLOATS[1]
+    if u.ndim != 1 or u.shape != v.shape:
+        raise ValueError(
+            f"user_row and item_row must be vectors of one length, got {u.shape} and {v.shape}"
+        )
+    if not np.isfinite(rating):
+        raise ValueError(f"rating={rating!r} must be finite")
+    u, v = np.ascontiguousarray(u, dtype), np.ascontiguousarray(v, dtype)
+    user_gradient, item_gradient = np.empty_like(u), np.empty_like(v)
+    _core.pair_gradients(dtype.type(rating), u, v, user_gradient, item_gradient)
+    return user_gradient, item_gradient
+
+
+def batch_step(
+    R: Ratings, U: NDArray[Any], V: NDArray[Any], *, learning_rate: float, n_threads: int = 0
+) -> float:
+    """Take one step of gradient descent in place: U -= learning_rate E V, V -= learning_rate Eᵀ U.
+
+    Both gradients are taken at the factors before the step. U and V must be C-contiguous and
+    writeable; nothing is copied. Returns the loss before the step.
+    """
+    R, dtype, users, items = _writing(R, U, V)
+    native = native_ratings(R, dtype)
+    return float(_core.batch_step(native, users, items, learning_rate, threads(n_threads)))
+
+
+def sgd_epoch(
+    R: Ratings,
+    U: NDArray[Any],
+    V: NDArray[Any],
+    *,
+    learning_rate: float,
+    seed: int = 0,
+    epoch: int = 0,
+    n_threads: int = 0,
+) -> float:
+    """Take one stochastic step for each rating, in place.
+
+    For each rating once, both rows of the pair move by -learning_rate times their
+    `pair_gradients`, taken before the move. The order is pseudo-random, a function of the ratings,
+    ``seed`` and ``epoch`` (see `sgd_order`); ratings that share no user and no item are worked on
+    in parallel, and the result is that of the serial order, bit for bit.
+
+    Returns the sum of the pairs' losses, each measured just before its step.
+    """
+    R, dtype, users, items = _writing(R, U, V)
+    native = native_ratings(R, dtype)
+    return float(
+        _core.sgd_epoch(
+            native, users, items, learning_rate, seed_from(seed), epoch, threads(n_threads)
+        )
+    )
+
+
+def sgd_order(
+    R: Ratings,
+    n_factors: int,
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    dtype: DTypeLike = "float32",
+    n_threads: int = 0,
+) -> NDArray[np.int64]:
+    """Return the order in which `sgd_epoch` takes the ratings: positions in CSR order, (nnz,).
+
+    It depends on the length of the factors' rows too: ratings are grouped so that the rows they
+    touch fit the processor's cache.
+    """
+    R = as_ratings(R, "R")
+    order: NDArray[np.int64] = _core.sgd_order(
+        R.astype(dtype)._native, n_factors, seed_from(seed), epoch, threads(n_threads)
+    )
+    return order
+
+
+def _reading(
+    R: Ratings, U: NDArray[Any], V: NDArray[Any]
+) -> tuple[Ratings, np.dtype[Any], NDArray[Any], NDArray[Any]]:
+    R = as_ratings(R, "R")
+    dtype = factor_dtype(U, V)
+    n_factors = _n_factors(U)
+    users = read_factors(U, (R.n_users, n_factors), "U")
+    return R, dtype, users, read_factors(V, (R.n_items, n_factors), "V")
+
+
+def _writing(
+    R: Ratings, U: NDArray[Any], V: NDArray[Any]
+) -> tuple[Ratings, np.dtype[Any], NDArray[Any], NDArray[Any]]:
+    R = as_ratings(R, "R")
+    dtype = factor_dtype(U, V)
+    n_factors = _n_factors(U)
+    users = writable_factors(U, (R.n_users, n_factors), "U")
+    items = writable_factors(V, (R.n_items, n_factors), "V")
+    if np.may_share_memory(users, items):
+        raise ValueError("U and V must not share memory: both are updated in place")
+    return R, dtype, users, items
+
+
+def _n_factors(U: NDArray[Any]) -> int:
+    if U.ndim != 2:
+        raise ValueError(f"U must have two dimensions, (n_users, n_factors), got shape {U.shape}")
+    return U.shape[1]

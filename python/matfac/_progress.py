@@ -1,0 +1,43 @@
+"""What is shown while a fit runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+#: Work shorter than this shows nothing.
+_DELAY_SECONDS = 1.5
+
+
+class Progress:
+    """A progress bar over iterations: in a terminal or a notebook, for work that takes a while."""
+
+    def __init__(self, total: int, show: bool | None) -> None:
+        self._bar: Any = None
+        if show is False or (show is None and not is_interactive()):
+            return
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=total, desc="fit", unit="iteration", delay=_DELAY_SECONDS)
+
+    def update(self, info: dict[str, Any]) -> None:
+        """Show an iteration's numbers."""
+        if self._bar is None:
+            return
+        shown = {"train_rmse": f"{info['train_rmse']:.4f}"}
+        if "eval_rmse" in info:
+            shown["eval_rmse"] = f"{info['eval_rmse']:.4f}"
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def is_interactive() -> bool:
+    """Whether somebody is likely to be watching: a terminal, or a notebook."""
+    if "ipykernel" in sys.modules:
+        return True
+    return bool(sys.stderr is not None and sys.stderr.isatty())

@@ -1,0 +1,447 @@
+"""NumPy twins of the native core: short, obvious and slow.
+
+Each function says in a few lines of NumPy what the function of the same name computes, in whatever
+floating-point type its arguments have. The tests compare the two; the rest of the package never
+imports this module. It is also the place to look up a formula.
+
+Throughout, R (N x M) is anything with the attributes of `Rows`, such as `matfac.Ratings`; U is
+(N, F), V is (M, F); users and items are codes, that is row numbers, not raw ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+PerSide = float | tuple[float, float]
+
+
+class Rows(Protocol):
+    """Compressed rows: ``items[offsets[n]:offsets[n + 1]]`` and ``values`` alike are user n's."""
+
+    @property
+    def offsets(self) -> Array:
+        """(N + 1,)."""
+
+    @property
+    def items(self) -> Array:
+        """(nnz,) codes."""
+
+    @property
+    def values(self) -> Array:
+        """(nnz,) ratings."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, M)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The parameters of r̂_nm = mu + b_n + c_m + u_n · v_m; the biases are None without biases."""
+
+    user_factors: Array
+    item_factors: Array
+    user_biases: Array | None = None
+    item_biases: Array | None = None
+    global_mean: float = 0.0
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """λ, β and the exponent of the count weights; a number stands for both sides, (user, item)."""
+
+    regularization: PerSide = 0.0
+    bias_regularization: PerSide = 0.0
+    regularization_exponent: float = 1.0
+
+    def of(self, side: int) -> tuple[float, float]:
+        """Return (λ, β) of a side: 0 users, 1 items."""
+        pairs = (self.regularization, self.bias_regularization)
+        factor, bias = (pair[side] if isinstance(pair, tuple) else pair for pair in pairs)
+        return factor, bias
+
+
+# ---- the operations --------------------------------------------------------------------------
+
+
+def user_codes(R: Rows) -> Array:
+    """Return the user of each rating, (nnz,), in CSR order."""
+    return np.repeat(np.arange(R.shape[0]), np.diff(R.offsets))
+
+
+def residuals(R: Rows, U: Array, V: Array) -> Array:
+    """Return e_nm = u_n · v_m - r_nm on the pattern of R, (nnz,)."""
+    return np.sum(U[user_codes(R)] * V[R.items], axis=1) - R.values
+
+
+def loss(R: Rows, U: Array, V: Array) -> float:
+    """Return L = ½ Σ e_nm²."""
+    return 0.5 * float(np.sum(residuals(R, U, V) ** 2))
+
+
+def gradients(R: Rows, U: Array, V: Array) -> tuple[Array, Array]:
+    """Return ∂L/∂U = E V, (N, F), and ∂L/∂V = Eᵀ U, (M, F)."""
+    users, e = user_codes(R), residuals(R, U, V)[:, None]
+    dU, dV = np.zeros_like(U), np.zeros_like(V)
+    np.add.at(dU, users, e * V[R.items])
+    np.add.at(dV, R.items, e * U[users])
+    return dU, dV
+
+
+def pair_gradients(rating: float, u: Array, v: Array) -> tuple[Array, Array]:
+    """Return the gradients of ½ (r - u · v)²: -(r - u · v) v and -(r - u · v) u, both (F,)."""
+    e = u @ v - rating
+    return e * v, e * u
+
+
+def batch_step(R: Rows, U: Array, V: Array, *, learning_rate: float) -> float:
+    """Step in place against both gradients, taken before the step; return the loss before it."""
+    before, (dU, dV) = loss(R, U, V), gradients(R, U, V)
+    U -= learning_rate * dU
+    V -= learning_rate * dV
+    return before
+
+
+def sgd_epoch(R: Rows, U: Array, V: Array, *, learning_rate: float, order: Array) -> float:
+    """Step in place against the pair gradients of each rating, one after the other, in ``order``.
+
+    ``order`` holds positions in CSR order, (nnz,), as `matfac.sgd_order` returns them. Returns the
+    sum of the pair losses, each taken before its step.
+    """
+    users, losses = user_codes(R), np.zeros(len(order))
+    for i in order:
+        n, m = users[i], R.items[i]
+        losses[i] = 0.5 * (U[n] @ V[m] - R.values[i]) ** 2
+        du, dv = pair_gradients(R.values[i], U[n], V[m])
+        U[n] -= learning_rate * du
+        V[m] -= learning_rate * dv
+    return float(np.sum(losses))
+
+
+# ---- the objective ---------------------------------------------------------------------------
+
+
+def counts(R: Rows) -> tuple[Array, Array]:
+    """Return the number of ratings of each user, (N,), and of each item, (M,)."""
+    return np.diff(R.offsets), np.bincount(R.items, minlength=R.shape[1])
+
+
+def count_weights(count: Array, exponent: float) -> Array:
+    """Return w = count ** exponent, and 0 for a row without ratings."""
+    return np.where(count > 0, np.maximum(count, 1.0) ** exponent, 0.0)
+
+
+def estimates(R: Rows, model: Model) -> Array:
+    """Return r̂_nm on the pattern of R, (nnz,)."""
+    return predict(model, user_codes(R), R.items)
+
+
+def penalty_of(R: Rows, model: Model, penalty: Penalty) -> float:
+    """Return ½ Σ_n w_n (λ_U |u_n|² + β_U b_n²) + ½ Σ_m w_m (λ_V |v_m|² + β_V c_m²)."""
+    total = 0.0
+    sides = (model.user_factors, model.user_biases), (model.item_factors, model.item_biases)
+    for side, (factors, biases) in enumerate(sides):
+        weights = count_weights(counts(R)[side], penalty.regularization_exponent)
+        factor, bias = penalty.of(side)
+        total += 0.5 * factor * float(np.sum(weights[:, None] * factors**2))
+        if biases is not None:
+            total += 0.5 * bias * float(np.sum(weights * biases**2))
+    return total
+
+
+def objective(R: Rows, model: Model, penalty: Penalty) -> float:
+    """Return ½ Σ (r_nm - r̂_nm)² + the penalty."""
+    return 0.5 * float(np.sum((R.values - estimates(R, model)) ** 2)) + penalty_of(R, model, penalty)
+
+
+# ---- alternating least squares ---------------------------------------------------------------
+
+
+def transpose(R: Rows) -> Rows:
+    """Return the ratings by item: row m lists the users who rated item m, ascending."""
+    by_item = np.argsort(R.items, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(counts(R)[1])])
+    return _Rows(offsets, user_codes(R)[by_item], R.values[by_item], (R.shape[1], R.shape[0]))
+
+
+def als_solve(
+    R: Rows,
+    fixed: Array,
+    fixed_biases: Array | None,
+    global_mean: float,
+    regularization: float,
+    bias_regularization: float,
+    exponent: float,
+) -> tuple[Array, Array | None]:
+    """Return the rows (and biases) of one side that are best for the other side held fixed.
+
+    For each row n with ratings of the fixed rows v_m, minimizes over (u, b) ::
+
+        ½ Σ_m (r_nm - mu - c_m - b - v_m · u)² + ½ w_n (λ |u|² + β b²)
+
+    and takes the minimizer of least norm where it is not unique. A row without ratings is zero.
+    ``R`` has the wanted side as its rows. Returns (rows, F) and, with biases, (rows,).
+    """
+    n_factors, with_bias = fixed.shape[1], fixed_biases is not None
+    solution = np.zeros((R.shape[0], n_factors + with_bias), fixed.dtype)
+    weights = count_weights(np.diff(R.offsets), exponent)
+    diagonal = np.array([regularization] * n_factors + [bias_regularization] * with_bias)
+    for n in np.flatnonzero(np.diff(R.offsets)):
+        rated = slice(R.offsets[n], R.offsets[n + 1])
+        codes, target = R.items[rated], R.values[rated] - global_mean
+        columns = fixed[codes]
+        if fixed_biases is not None:
+            target = target - fixed_biases[codes]
+            columns = np.column_stack([columns, np.ones(len(codes))])
+        # Ridge regression is least squares with rows √(w λ) e_f and targets 0 appended.
+        ridge = np.diag(np.sqrt(weights[n] * diagonal))
+        a, t = np.vstack([columns, ridge]), np.concatenate([target, np.zeros(len(diagonal))])
+        solution[n] = np.linalg.lstsq(a, t, rcond=None)[0]
+    return solution[:, :n_factors], solution[:, n_factors] if with_bias else None
+
+
+def als_sweep(R: Rows, model: Model, penalty: Penalty) -> Model:
+    """Return the model after one sweep: all users given the items, then all items given the users."""
+    mean, exponent = model.global_mean, penalty.regularization_exponent
+    U, b = als_solve(
+        R, model.item_factors, model.item_biases, mean, *penalty.of(0), exponent
+    )
+    V, c = als_solve(transpose(R), U, b, mean, *penalty.of(1), exponent)
+    return Model(U, V, b, c, mean)
+
+
+def fold_in(R: Rows, model: Model, penalty: Penalty) -> tuple[Array, Array | None]:
+    """Return factors (and biases) of the new users that are the rows of R, the items' held fixed."""
+    return als_solve(
+        R,
+        model.item_factors,
+        model.item_biases,
+        model.global_mean,
+        *penalty.of(0),
+        penalty.regularization_exponent,
+    )
+
+
+# ---- conjugate gradients ---------------------------------------------------------------------
+
+
+def objective_gradient(R: Rows, model: Model, penalty: Penalty) -> Model:
+    """Return the gradient of `objective` by each parameter (by mu it is 0, for mu is not fitted)."""
+    users, e = user_codes(R), estimates(R, model) - R.values
+    slopes: list[Array | None] = []
+    parts = (model.user_factors, model.user_biases), (model.item_factors, model.item_biases)
+    for side, (factors, biases) in enumerate(parts):
+        own, other = ((users, R.items), (R.items, users))[side]
+        weights = count_weights(counts(R)[side], penalty.regularization_exponent)
+        factor, bias = penalty.of(side)
+        slope = weights[:, None] * factor * factors
+        np.add.at(slope, own, e[:, None] * parts[1 - side][0][other])
+        slopes.append(slope)
+        if biases is not None:
+            slopes.append(weights * bias * biases + np.bincount(own, e, len(biases)))
+        else:
+            slopes.append(None)
+    return _model_of(slopes)
+
+
+def batch_fit(R: Rows, model: Model, penalty: Penalty, n_iter: int) -> Model:
+    """Return the model after ``n_iter`` steps of preconditioned conjugate gradients.
+
+    The direction is d = -P g + max(0, g · P (g - g₋) / g₋ · P₋ g₋) d₋ (Polak and Ribière), with
+    P the inverse of each row's mean diagonal curvature, and the step is the first minimum of the
+    quartic that the objective is along d.
+    """
+    direction = before = np.zeros_like(_flat(model))
+    slope_before = np.inf
+    for _ in range(n_iter):
+        gradient = _flat(objective_gradient(R, model, penalty))
+        scale = _flat(_inverse_curvature(R, model, penalty))
+        slope, overlap = gradient @ (scale * gradient), gradient @ (scale * before)
+        direction = max(0.0, (slope - overlap) / slope_before) * direction - scale * gradient
+        before, slope_before = gradient, slope
+        step = _first_minimum(_along(R, model, direction, penalty))
+        model = _moved(model, step, direction)
+    return model
+
+
+def _along(R: Rows, model: Model, direction: Array, penalty: Penalty) -> np.polynomial.Polynomial:
+    """Return the objective at ``model + t direction`` as a polynomial in t, of degree 4."""
+    points = [_moved(model, t, direction) for t in (-1, 0, 1)]
+    # The residuals and the penalty are quadratic in t: three points give them exactly.
+    constant, linear, square = _parabola([estimates(R, p) - R.values for p in points])
+    penalties = np.polynomial.Polynomial(_parabola([penalty_of(R, p, penalty) for p in points]))
+    squares = [
+        constant @ constant,
+        2 * constant @ linear,
+        linear @ linear + 2 * constant @ square,
+        2 * linear @ square,
+        square @ square,
+    ]
+    return 0.5 * np.polynomial.Polynomial(squares) + penalties
+
+
+def _parabola(values: list[Any]) -> list[Any]:
+    low, middle, high = values
+    return [middle, (high - low) / 2, (high + low) / 2 - middle]
+
+
+def _first_minimum(polynomial: np.polynomial.Polynomial) -> float:
+    roots = polynomial.deriv().roots()
+    real = roots[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].real
+    return float(np.min(real[real > 0]))
+
+
+def _inverse_curvature(R: Rows, model: Model, penalty: Penalty) -> Model:
+    # Per row: count * (mean square of the factors it meets) + w λ; for a bias: count + w β.
+    scales: list[Array | None] = []
+    parts = (model.user_factors, model.user_biases), (model.item_factors, model.item_biases)
+    for side, (factors, biases) in enumerate(parts):
+        count, other = counts(R)[side], counts(R)[1 - side]
+        weights = count_weights(count, penalty.regularization_exponent)
+        factor, bias = penalty.of(side)
+        seen = parts[1 - side][0]
+        mean_square = np.sum(other[:, None] * seen**2) / (len(R.values) * seen.shape[1])
+        curvature = _inverse(count * mean_square + weights * factor)
+        scales.append(np.repeat(curvature[:, None], factors.shape[1], axis=1))
+        scales.append(None if biases is None else _inverse(count + weights * bias))
+    return _model_of(scales)
+
+
+def _inverse(x: Array) -> Array:
+    return np.divide(1.0, x, out=np.zeros(len(x)), where=x > 0)
+
+
+# ---- the model -------------------------------------------------------------------------------
+
+
+def initial_factors(n_rows: int, n_factors: int, init_std: float, seed: int, side: int) -> Array:
+    """Return the random start of a side (0 users, 1 items), (n_rows, F), in float64.
+
+    Entry (i, f) is number f % 4 of the four standard normal numbers that belong to the counter
+    (f // 4, side + 1, i), times ``init_std``: Philox4x32-10 keyed by the seed, and Box-Muller on
+    two words at a time.
+    """
+    groups = -(-n_factors // 4)
+    rows, columns = np.meshgrid(np.arange(n_rows), np.arange(groups), indexing="ij")
+    counter = [columns, np.full_like(rows, side + 1), rows, np.zeros_like(rows)]
+    words = _philox([c.astype(np.uint64) for c in counter], seed)
+    a, b, c, d = ((word.astype(np.float64) + 0.5) / 2**32 for word in words)
+    pairs = ((a, b), (c, d))
+    normals = [
+        np.sqrt(-2 * np.log(radius)) * turn(2 * np.pi * angle)
+        for radius, angle in pairs
+        for turn in (np.cos, np.sin)
+    ]
+    return init_std * np.stack(normals, axis=2).reshape(n_rows, 4 * groups)[:, :n_factors]
+
+
+def _philox(x: list[Array], seed: int) -> list[Array]:
+    """Return Philox4x32-10 of a counter of four 32-bit words (Salmon et al., SC 2011)."""
+    low, shift = np.uint64(2**32 - 1), np.uint64(32)
+    key = [seed % 2**32, seed // 2**32]
+    for _ in range(10):
+        product0, product1 = np.uint64(0xD2511F53) * x[0], np.uint64(0xCD9E8D57) * x[2]
+        x = [
+            (product1 >> shift) ^ x[1] ^ np.uint64(key[0]),
+            product1 & low,
+            (product0 >> shift) ^ x[3] ^ np.uint64(key[1]),
+            product0 & low,
+        ]
+        key = [(key[0] + 0x9E3779B9) % 2**32, (key[1] + 0xBB67AE85) % 2**32]
+    return x
+
+
+def predict(model: Model, users: Array, items: Array) -> Array:
+    """Return r̂ of each pair of codes, (n,); a code of -1 is unknown and adds nothing."""
+    users, items = np.asarray(users), np.asarray(items)
+    known = (users >= 0) & (items >= 0)
+    products = np.sum(model.user_factors[users] * model.item_factors[items], axis=1)
+    total = model.global_mean + np.where(known, products, 0)
+    if model.user_biases is not None:
+        total = total + np.where(users >= 0, model.user_biases[users], 0)
+    if model.item_biases is not None:
+        total = total + np.where(items >= 0, model.item_biases[items], 0)
+    return total
+
+
+def rmse(R: Rows, model: Model) -> float:
+    """Return √(mean (r̂ - r)²) over the ratings."""
+    return float(np.sqrt(np.mean((estimates(R, model) - R.values) ** 2)))
+
+
+def recommend(
+    model: Model, users: Array, n: int, seen: tuple[Array, Array] | None = None
+) -> tuple[Array, Array]:
+    """Return the n best items of each user and their estimates, both (len(users), n).
+
+    Best first, ties by the lower code. ``seen`` is (offsets, items), one row per entry of
+    ``users``, and left out. Where fewer than n items remain the rest is -1 and -inf.
+    """
+    all_items = np.arange(len(model.item_factors))
+    scores = np.stack([predict(model, np.full(len(all_items), u), all_items) for u in users])
+    if seen is not None:
+        for row, start, end in zip(scores, seen[0][:-1], seen[0][1:], strict=True):
+            row[seen[1][start:end]] = -np.inf
+    return _best(scores, n)
+
+
+def similar_items(item_factors: Array, items: Array, n: int) -> tuple[Array, Array]:
+    """Return the n items of highest cosine with each given one, and the cosines, (len(items), n).
+
+    The item itself is left out; the cosine with a row of zeros is 0. Order and filling are those of
+    `recommend`.
+    """
+    norms = np.linalg.norm(item_factors, axis=1)
+    unit = item_factors / np.where(norms > 0, norms, 1)[:, None]
+    cosines = unit[items] @ unit.T
+    cosines[np.arange(len(items)), items] = -np.inf
+    return _best(cosines, n)
+
+
+def _best(scores: Array, n: int) -> tuple[Array, Array]:
+    items = np.full((len(scores), n), -1)
+    best = np.full((len(scores), n), -np.inf)
+    for row, (item_row, score_row) in zip(scores, zip(items, best, strict=True), strict=True):
+        order = np.argsort(-row, kind="stable")[:n]
+        order = order[row[order] > -np.inf]
+        item_row[: len(order)] = order
+        score_row[: len(order)] = row[order]
+    return items, best
+
+
+# ---- inside ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rows:
+    offsets: Array
+    items: Array
+    values: Array
+    shape: tuple[int, int]
+
+
+def _model_of(parts: list[Array | None]) -> Model:
+    U, b, V, c = parts
+    assert U is not None and V is not None
+    return Model(U, V, b, c)
+
+
+def _flat(model: Model) -> Array:
+    parts = (model.user_factors, model.item_factors, model.user_biases, model.item_biases)
+    return np.concatenate([part.ravel() for part in parts if part is not None])
+
+
+def _moved(model: Model, step: float, direction: Array) -> Model:
+    """Return the model whose parameters, laid out as in `_flat`, are x + step * direction."""
+    moved: dict[str, Array] = {}
+    for name in ("user_factors", "item_factors", "user_biases", "item_biases"):
+        part = getattr(model, name)
+        if part is not None:
+            own, direction = direction[: part.size], direction[part.size :]
+            moved[name] = part + step * own.reshape(part.shape)
+    return replace(model, **moved)

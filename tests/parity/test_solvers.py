@@ -1,0 +1,207 @@
+"""The native fits against their NumPy twins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SHAPES, SIZES, Problem, assert_near, make_hollow_problem, make_problem, model_of
+
+import matfac as mf
+from matfac import reference
+
+#: What the penalty may look like: plain, between and weighted by counts; one number and pairs.
+PENALTIES = (
+    reference.Penalty(0.3, 0.2, 0.0),
+    reference.Penalty((0.1, 0.2), (0.3, 0.05), 0.5),
+    reference.Penalty(0.05, 0.05, 1.0),
+)
+EXACT_SOLVERS = ("als", "batch")
+each_penalty = pytest.mark.parametrize("penalty", PENALTIES, ids=["plain", "between", "weighted"])
+with_and_without_biases = pytest.mark.parametrize("biases", [True, False], ids=["biases", "bare"])
+
+
+def fit(p: Problem, penalty: reference.Penalty, **settings: Any) -> mf.MatrixFactorization:
+    """Fit from the problem's factors (and from small biases, if any)."""
+    init: tuple[np.ndarray, ...] = (p.U, p.V)
+    if settings.get("biases", True):
+        init += tuple(biases_of(p))
+    return mf.MatrixFactorization(
+        p.n_factors,
+        regularization=penalty.regularization,
+        bias_regularization=penalty.bias_regularization,
+        regularization_exponent=penalty.regularization_exponent,
+        dtype=p.dtype,
+        **{"init": init, **settings},
+    ).fit(p.R)
+
+
+def biases_of(p: Problem) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [0.1 * rng.normal(size=n).astype(p.dtype) for n in p.R.shape]
+
+
+def start_of(p: Problem, biases: bool) -> reference.Model:
+    """Where the twin starts: rows without ratings are zero, mu is the mean as the dtype holds it."""
+    x = p.exact()
+    parts = [x.U, x.V, *(b.astype(float) for b in biases_of(p))]
+    for side, part in enumerate(parts):
+        part[reference.counts(p.R)[side % 2] == 0] = 0
+    if not biases:
+        return reference.Model(parts[0], parts[1])
+    mean = float(p.R.values.dtype.type(np.mean(x.R.values)))
+    return reference.Model(*parts, mean)
+
+
+def assert_model_near(
+    fitted: mf.MatrixFactorization, twin: reference.Model, operation: str, dtype: str
+) -> None:
+    assert_near(fitted.user_factors_, twin.user_factors, operation, dtype)
+    assert_near(fitted.item_factors_, twin.item_factors, operation, dtype)
+    assert fitted.global_mean_ == twin.global_mean
+    if twin.user_biases is None:
+        assert fitted.user_biases_ is None and fitted.item_biases_ is None
+        return
+    largest = max(1.0, np.max(np.abs(twin.user_biases)))
+    assert_near(fitted.user_biases_, twin.user_biases, operation, dtype, largest)
+    assert_near(fitted.item_biases_, twin.item_biases, operation, dtype, largest)
+
+
+# ---- als -----------------------------------------------------------------------------------------
+
+
+@with_and_without_biases
+@pytest.mark.parametrize("n_factors", SIZES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_als_equals_twin(shape, n_factors, biases, dtype):
+    p, penalty = make_problem(shape, n_factors, dtype), PENALTIES[2]
+    fitted = fit(p, penalty, solver="als", max_iter=1, biases=biases)
+    twin = reference.als_sweep(p.exact().R, start_of(p, biases), penalty)
+    assert_model_near(fitted, twin, "als", dtype)
+
+
+@each_penalty
+@with_and_without_biases
+def test_als_equals_twin_over_sweeps_and_penalties(penalty, biases, dtype):
+    for seed in range(4):
+        p = make_problem("general", 7, dtype, seed)
+        fitted = fit(p, penalty, solver="als", max_iter=3, biases=biases)
+        twin = start_of(p, biases)
+        for objective in fitted.history_["objective"]:
+            twin = reference.als_sweep(p.exact().R, twin, penalty)
+            expected = reference.objective(p.exact().R, twin, penalty)
+            assert_near(objective, expected, "objective", dtype)
+        assert_model_near(fitted, twin, "als", dtype)
+
+
+@with_and_without_biases
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n_factors", [1, 7, 33])
+def test_singular_systems_give_the_solution_of_least_norm(n_factors, shape, biases, dtype):
+    """Without regularization rows of fewer ratings than factors have no unique solution."""
+    p, penalty = make_problem(shape, n_factors, dtype, seed=3), reference.Penalty()
+    fitted = fit(p, penalty, solver="als", max_iter=1, biases=biases)
+    twin = reference.als_sweep(p.exact().R, start_of(p, biases), penalty)
+    assert np.all(np.isfinite(fitted.user_factors_)) and np.all(np.isfinite(fitted.item_factors_))
+    # The items of an almost singular system are ill-determined, what they estimate is not.
+    found = reference.estimates(p.R, model_of(fitted))
+    assert_near(found, reference.estimates(p.R, twin), "least_norm", dtype)
+
+
+def test_singular_rows_of_exact_numbers(dtype):
+    """One rating, F = 3, fixed item row (2, 1, 2): the least norm is r v / |v|²."""
+    R = mf.Ratings.from_arrays([0], [0], np.array([9.0], dtype))
+    V = np.array([[2, 1, 2]], dtype)
+    model = mf.MatrixFactorization(
+        3, biases=False, regularization=0, max_iter=1, init=(np.zeros((1, 3)), V), dtype=dtype
+    ).fit(R)
+    assert_near(model.user_factors_, V, "least_norm", dtype)
+    assert_near(model.item_factors_, V, "least_norm", dtype)
+
+
+# ---- batch ---------------------------------------------------------------------------------------
+
+
+@with_and_without_biases
+@pytest.mark.parametrize("n_factors", SIZES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_equals_twin(shape, n_factors, biases, dtype):
+    p, penalty = make_problem(shape, n_factors, dtype), PENALTIES[2]
+    fitted = fit(p, penalty, solver="batch", max_iter=2, biases=biases)
+    twin = reference.batch_fit(p.exact().R, start_of(p, biases), penalty, fitted.n_iter_)
+    assert_model_near(fitted, twin, "batch", dtype)
+
+
+@each_penalty
+@with_and_without_biases
+def test_batch_equals_twin_over_steps_and_penalties(penalty, biases, dtype):
+    for seed in range(4):
+        p = make_problem("general", 7, dtype, seed)
+        fitted = fit(p, penalty, solver="batch", max_iter=4, biases=biases)
+        twin = reference.batch_fit(p.exact().R, start_of(p, biases), penalty, 4)
+        assert_model_near(fitted, twin, "batch", dtype)
+
+
+# ---- what every solver shares --------------------------------------------------------------------
+
+
+@each_penalty
+@with_and_without_biases
+@pytest.mark.parametrize("exact_solver", EXACT_SOLVERS)
+def test_history_holds_the_objective_and_the_error(exact_solver, penalty, biases, dtype):
+    p = make_problem("general", 16, dtype)
+    fitted = fit(p, penalty, solver=exact_solver, max_iter=5, biases=biases)
+    R, model = p.exact().R, model_of(fitted)
+    assert fitted.n_iter_ == len(fitted.history_["objective"]) == 5
+    expected = reference.objective(R, model, penalty)
+    assert_near(fitted.history_["objective"][-1], expected, "objective", dtype)
+    assert_near(fitted.history_["train_rmse"][-1], reference.rmse(R, model), "objective", dtype)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**40 + 1])
+@pytest.mark.parametrize("n_factors", [1, 7, 16, 33])
+def test_random_start_is_that_of_the_twin(n_factors, seed, dtype):
+    """A sweep of als depends on the items' start alone; a small step of batch on both."""
+    p, penalty = make_problem("general", n_factors, dtype), PENALTIES[1]
+    p.U[:] = reference.initial_factors(p.R.n_users, n_factors, 0.3, seed, 0)
+    p.V[:] = reference.initial_factors(p.R.n_items, n_factors, 0.3, seed, 1)
+    random = {"init": "random", "init_std": 0.3, "random_state": seed}
+    for solver in EXACT_SOLVERS:
+        options = {"solver": solver, "max_iter": 1, "biases": False}
+        given, drawn = fit(p, penalty, **options), fit(p, penalty, **options, **random)
+        # NumPy's logarithm and cosine may differ from the core's in the last bit.
+        assert_near(drawn.user_factors_, given.user_factors_, solver, dtype)
+        assert_near(drawn.item_factors_, given.item_factors_, solver, dtype)
+
+
+def test_random_start_is_normal():
+    """The twin's numbers have the moments of the normal distribution, and do not repeat."""
+    x = reference.initial_factors(5000, 10, 1.0, 3, 0)
+    y = reference.initial_factors(5000, 10, 1.0, 3, 1)
+    moments = [float(np.mean(x**k)) for k in (1, 2, 3, 4)]
+    assert np.all(np.abs(np.subtract(moments, [0, 1, 0, 3])) < [0.02, 0.03, 0.06, 0.25])
+    assert abs(np.mean(x * y)) < 0.02 and abs(np.mean(x[1:] * x[:-1])) < 0.02
+    assert len(np.unique(x)) == x.size
+
+
+def test_rows_without_ratings_are_zero(solver, dtype):
+    p = make_problem("general", 7, dtype)
+    fitted = fit(p, PENALTIES[2], solver=solver, max_iter=2)
+    for count, factors, biases in zip(
+        reference.counts(p.R),
+        (fitted.user_factors_, fitted.item_factors_),
+        (fitted.user_biases_, fitted.item_biases_),
+        strict=True,
+    ):
+        assert not factors[count == 0].any() and not biases[count == 0].any()
+        assert factors[count > 0].any(axis=1).all()
+
+
+def test_more_users_and_items_than_16_bits_count(solver, dtype):
+    p = make_hollow_problem(3, dtype)
+    fitted = fit(p, PENALTIES[0], solver=solver, max_iter=3)
+    x = p.exact()
+    start = reference.rmse(x.R, start_of(p, True))
+    assert reference.rmse(x.R, model_of(fitted)) < start
+    assert np.all(np.isfinite(fitted.user_factors_))
