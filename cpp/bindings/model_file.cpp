@@ -27,7 +27,7 @@ std::string path_text(const py::object& path) {
   return py::reinterpret_steal<py::bytes>(encoded);
 }
 
-// Where the system refused: the OSError of that errno (FileNotFoundError, PermissionError, ...). Otherwise ModelFileError.
+// Where the system refused: the OSError of that errno (FileNotFoundError, PermissionError, ...); else ModelFileError.
 [[noreturn]] void raise_file_error(const FileError& error, const py::object& path, const std::string& text) {
   std::string what = error.what();
   const auto decoded = [&] {  // a path need not be UTF-8
@@ -185,13 +185,13 @@ py::dict load(const py::object& path, bool verify_checksum) {
 
 constexpr const char* kSaveDoc =
     "Write a model file atomically; see docs/file-format.md. Ids are an int64 array or a tuple of int64 offsets and\n"
-    "uint8 text; `seen` is a tuple of int64 offsets and int32 items. Nothing is copied. Raises ValueError for arguments\n"
-    "that make no model, OSError where the system refuses.";
+    "uint8 text; `seen` is a tuple of int64 offsets and int32 items. Nothing is copied. Raises ValueError for what\n"
+    "makes no model, OSError where the system refuses.";
 
 constexpr const char* kLoadDoc =
     "Map a model file. The result has the arguments of `save_model` as keys; its arrays are read-only views of the\n"
-    "mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where the system\n"
-    "refuses. Without `verify_checksum` the factors are not read.";
+    "mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where the\n"
+    "system refuses. Without `verify_checksum` the factors are not read.";
 
 }  // namespace
 

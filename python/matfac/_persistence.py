@@ -15,8 +15,8 @@ from matfac._ids import IdArray
 if TYPE_CHECKING:
     from matfac._estimator import MatrixFactorization
 
-#: Parameters that say how to run, not what the model is.
-_NOT_KEPT = ("init", "n_threads", "verbose", "random_state", "dtype")
+#: Parameters that the format writes itself, and those that say how to run, not what the model is.
+_NOT_KEPT = ("n_factors", "dtype", "init", "n_threads", "random_state", "verbose")
 #: What a fit leaves behind besides the parameters of the model.
 _RESULTS = (
     "regularization_",
@@ -31,11 +31,11 @@ _RESULTS = (
 def save(model: MatrixFactorization, path: str | os.PathLike[str], include_seen: bool) -> None:
     """Write a fitted model; see `MatrixFactorization.save`."""
     metadata = {
-        name: json.dumps(value)
+        name: _json(value)
         for name, value in model.get_params().items()
         if name not in _NOT_KEPT
     }
-    metadata |= {name.rstrip("_"): json.dumps(getattr(model, name)) for name in _RESULTS}
+    metadata |= {name.rstrip("_"): _json(getattr(model, name)) for name in _RESULTS}
     _core.save_model(
         os.fspath(path),
         *model._parameters(),
@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> Matri
     model.set_params(
         n_factors=content["item_factors"].shape[1],
         dtype=content["item_factors"].dtype.name,
-        **{name: value for name, value in params.items() if name != "n_factors"},
+        **params,
     )
     for name in ("user_factors", "item_factors", "user_biases", "item_biases", "global_mean"):
         setattr(model, f"{name}_", content[name])
@@ -96,6 +96,11 @@ def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> Matri
         if name.rstrip("_") in metadata:
             setattr(model, name, _parameter(path, name, metadata[name.rstrip("_")]))
     return model
+
+
+def _json(value: object) -> str:
+    """Return a value as JSON; NumPy's numbers count as Python's."""
+    return json.dumps(value, default=lambda number: number.item())
 
 
 def _parameter(path: str | os.PathLike[str], name: str, text: str) -> Any:

@@ -19,7 +19,9 @@ void JsonReader::fail(std::string_view what) const {
   throw InvalidArgument(message("the header is not what safetensors allows: at byte ", at_, " of the header, ", what));
 }
 
-void JsonReader::fail_duplicate(const String& key) const { fail(message("the key \"", shown(key.text), "\" comes twice")); }
+void JsonReader::fail_duplicate(const String& key) const {
+  fail(message("the key \"", shown(key.text), "\" comes twice"));
+}
 
 void JsonReader::fail_too_many() const { fail(message("more than ", kMaxEntries, " entries")); }
 

@@ -12,9 +12,9 @@ namespace matfac {
 /// A strict reader for the JSON of a safetensors header: objects, arrays, strings and non-negative integers.
 ///
 /// The caller asks for what the format has at that place, so nesting goes no deeper than the caller's own calls and
-/// memory never exceeds a small multiple of the text. Refuses (InvalidArgument, with the byte where it happened) duplicate
-/// keys, more than `kMaxEntries` members or elements, bad UTF-8, raw control characters, lone surrogates, and numbers
-/// with a sign, a fraction, an exponent, a leading zero or a value beyond 2^63 - 1.
+/// memory never exceeds a small multiple of the text. Refuses (InvalidArgument, with the byte where it happened)
+/// duplicate keys, more than `kMaxEntries` members or elements, bad UTF-8, raw control characters, lone surrogates, and
+/// numbers with a sign, a fraction, an exponent, a leading zero or a value beyond 2^63 - 1.
 class JsonReader {
  public:
   static constexpr std::size_t kMaxEntries = 1024;  ///< of one object or array

@@ -42,20 +42,23 @@ std::optional<Index> parse_decimal(std::string_view text) {
 Index decimal(const ParsedHeader& header, std::string_view key, Index low, Index high) {
   const std::string& text = entry(header, key).text;
   const std::optional<Index> value = parse_decimal(text);
-  require(value && *value >= low && *value <= high, "metadata \"", key, "\" is \"", shown(text), "\", expected an integer in [",
-          low, ", ", high, "]");
+  require(value && *value >= low && *value <= high, "metadata \"", key, "\" is \"", shown(text),
+          "\", expected an integer in [", low, ", ", high, "]");
   return *value;
 }
 
 // Before everything that a later version might do differently.
 void check_format(const ParsedHeader& header) {
   const std::string& name = entry(header, format::kFormatKey).text;
-  require(name == format::kFormat, "not a matfac model: its format is \"", shown(name), "\", expected \"", format::kFormat, '"');
+  require(name == format::kFormat, "not a matfac model: its format is \"", shown(name), "\", expected \"",
+          format::kFormat, '"');
   const std::string& text = entry(header, format::kVersionKey).text;
   const std::optional<Index> version = parse_decimal(text);
-  require(version && *version >= 1, "metadata \"", format::kVersionKey, "\" is \"", shown(text), "\", expected a number from 1");
+  require(version && *version >= 1, "metadata \"", format::kVersionKey, "\" is \"", shown(text),
+          "\", expected a number from 1");
   const auto library = header.metadata.find(format::kLibraryVersionKey);
-  require(*version <= format::kVersion, "the file has format version ", *version, " and was written by a newer matfac (",
+  require(*version <= format::kVersion, "the file has format version ", *version,
+          " and was written by a newer matfac (",
           library == header.metadata.end() ? "of unknown version" : shown(library->second.text),
           "); this one reads versions up to ", format::kVersion, ": update matfac");
 }
@@ -72,8 +75,8 @@ void read_checksum(const ParsedHeader& header, ModelContents& contents) {
     well_formed = digit != std::string_view::npos;
     sum = sum << 4 | (digit & 15);
   }
-  require(well_formed, "metadata \"", format::kChecksumKey, "\" is \"", shown(text), "\", expected \"", format::kChecksumPrefix,
-          "\" and 16 hexadecimal digits");
+  require(well_formed, "metadata \"", format::kChecksumKey, "\" is \"", shown(text), "\", expected \"",
+          format::kChecksumPrefix, "\" and 16 hexadecimal digits");
   contents.checksum = sum;
   contents.checksum_position = value.position + prefix;
 }

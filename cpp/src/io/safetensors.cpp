@@ -85,7 +85,8 @@ std::int64_t byte_size(const TensorEntry& entry) {
   if (std::find(entry.shape.begin(), entry.shape.end(), 0) != entry.shape.end()) return 0;
   auto size = static_cast<std::int64_t>(element_size(entry.dtype));
   for (const std::int64_t n : entry.shape) {
-    require(size <= kMax / n, "tensor '", shown(entry.name), "' of shape ", shape_text(entry.shape), " exceeds 2^63 bytes");
+    require(size <= kMax / n, "tensor '", shown(entry.name), "' of shape ", shape_text(entry.shape),
+            " exceeds 2^63 bytes");
     size *= n;
   }
   return size;
@@ -93,12 +94,13 @@ std::int64_t byte_size(const TensorEntry& entry) {
 
 void check_tensor(const TensorEntry& entry, std::size_t data_begin, std::int64_t data_size) {
   const std::size_t element = element_size(entry.dtype);
-  require(element > 0, "tensor '", shown(entry.name), "' has dtype '", shown(entry.dtype), "', expected F64, F32, I64, I32 or U8");
+  require(element > 0, "tensor '", shown(entry.name), "' has dtype '", shown(entry.dtype),
+          "', expected F64, F32, I64, I32 or U8");
   require(entry.begin <= entry.end, "tensor '", shown(entry.name), "' ends at ", entry.end, ", before its begin at ",
           entry.begin);
   const std::int64_t size = byte_size(entry);
-  require(entry.end - entry.begin == size, "tensor '", shown(entry.name), "' of shape ", shape_text(entry.shape), " and dtype ",
-          entry.dtype, " needs ", size, " bytes, its data_offsets hold ", entry.end - entry.begin);
+  require(entry.end - entry.begin == size, "tensor '", shown(entry.name), "' of shape ", shape_text(entry.shape),
+          " and dtype ", entry.dtype, " needs ", size, " bytes, its data_offsets hold ", entry.end - entry.begin);
   require(entry.end <= data_size, "truncated: tensor '", shown(entry.name), "' ends at byte ", entry.end,
           " of the data section, which has only ", data_size);
   const std::size_t position = data_begin + static_cast<std::size_t>(entry.begin);
@@ -131,7 +133,8 @@ void append_tensor(std::string& json, const NamedTensor& named, std::size_t begi
     if (i > 0) json += ',';
     json += std::to_string(named.tensor.shape[i]);
   }
-  json += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(begin + named.tensor.bytes.size()) + "]}";
+  const std::size_t end = begin + named.tensor.bytes.size();
+  json += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]}";
 }
 
 }  // namespace

@@ -109,10 +109,12 @@ std::vector<NamedTensor> tensors_of(const ModelView<T>& model, const ModelRecord
     const std::span items(seen.items, static_cast<std::size_t>(seen.nnz()));
     tensors.push_back(vector_tensor(format::kSeenItems, "I32", items));
   }
-  for (const auto& [name, ids] : {std::pair{format::kUserIds, &record.user_ids}, {format::kItemIds, &record.item_ids}}) {
-    if (ids->kind == IdsView::Kind::integers) continue;
-    tensors.push_back(vector_tensor(message(name, format::kTextSuffix), "U8", ids->text));
-  }
+  const auto add_text = [&](std::string_view name, const IdsView& ids) {
+    if (ids.kind == IdsView::Kind::integers) return;
+    tensors.push_back(vector_tensor(message(name, format::kTextSuffix), "U8", ids.text));
+  };
+  add_text(format::kUserIds, record.user_ids);
+  add_text(format::kItemIds, record.item_ids);
   return tensors;
 }
 

@@ -1,0 +1,114 @@
+"""Entry point: parse, run, and turn errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from matfac import _core
+from matfac._cli import _commands, _options
+
+#: Exit codes: 1 for input that cannot be used, 2 for a wrong call (argparse's), 130 for Ctrl-C.
+_FAILED, _INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = _show_warning
+        try:
+            code: int = options.run(options)
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            print("matfac: interrupted", file=sys.stderr)
+            return _INTERRUPTED
+        except BrokenPipeError:  # the reader of our output has left: not an error of ours
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _FAILED
+        except (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError) as error:
+            print(f"matfac: error: {_message(error)}", file=sys.stderr)
+            return _FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="matfac",
+        description="Sparse matrix factorization for recommender systems: R ≈ U Vᵀ.",
+        epilog="matfac COMMAND --help tells the options of a command. Start with: matfac demo",
+    )
+    parser.add_argument("--version", action="version", version=f"matfac {_core.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    train = commands.add_parser("train", help="fit a model to a file of ratings")
+    train.add_argument("ratings", metavar="RATINGS", help="file of ratings (see --format)")
+    train.add_argument(
+        "-o", "--output", metavar="MODEL", required=True, help="model file to write (safetensors)"
+    )
+    _options.add_held_out(train)
+    _options.add_model(train)
+    _options.add_reading(train)
+    _finish(train, _commands.train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on held-out ratings")
+    evaluate.add_argument("model", metavar="MODEL")
+    evaluate.add_argument("ratings", metavar="RATINGS")
+    _options.add_reading(evaluate)
+    _finish(evaluate, _commands.evaluate)
+
+    predict = commands.add_parser("predict", help="estimate ratings of (user, item) pairs")
+    predict.add_argument("model", metavar="MODEL")
+    predict.add_argument(
+        "pairs", metavar="PAIRS", nargs="?", help="file of users and items; other columns are ignored"
+    )
+    predict.add_argument("--users", metavar="ID", nargs="+", help="instead of a file: users ...")
+    predict.add_argument("--items", metavar="ID", nargs="+", help="... and as many items")
+    _options.add_reading(predict, rating=False)
+    _finish(predict, _commands.predict)
+
+    recommend = commands.add_parser("recommend", help="list the best items for users")
+    recommend.add_argument("model", metavar="MODEL")
+    who = recommend.add_mutually_exclusive_group(required=True)
+    who.add_argument("--users", metavar="ID", nargs="+", help="raw ids of users")
+    who.add_argument("--all-users", action="store_true", help="every user of the training")
+    recommend.add_argument("-n", type=int, default=10, help="items per user (default: 10)")
+    recommend.add_argument(
+        "--include-seen", action="store_true", help="also list what the user rated in training"
+    )
+    recommend.add_argument(
+        "--titles", metavar="FILE", help="file of item ids and titles (first and second column)"
+    )
+    _finish(recommend, _commands.recommend)
+
+    demo = commands.add_parser(
+        "demo", help="generate ratings, train, show quality and recommendations"
+    )
+    _finish(demo, _commands.demo)
+
+    info = commands.add_parser("info", help="versions, instruction set, threads")
+    _finish(info, _commands.info)
+    return parser
+
+
+def _finish(command: argparse.ArgumentParser, run: object) -> None:
+    command.description = (command.description or "") or None
+    command.add_argument("--json", action="store_true", help="print JSON, for programs")
+    command.set_defaults(run=run)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _show_warning(message: Warning | str, *_details: object, **_named: object) -> None:
+    print(f"matfac: warning: {message}", file=sys.stderr)

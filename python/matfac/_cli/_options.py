@@ -1,0 +1,123 @@
+"""Options that commands share; they have the names of the Python parameters."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from typing import Any
+
+from matfac import MatrixFactorization, Ratings
+
+#: Parameters of the model, with what they are called in help texts.
+_MODEL_OPTIONS: dict[str, tuple[Any, str]] = {
+    "n_factors": (int, "latent factors"),
+    "solver": (str, "als, sgd or batch"),
+    "loss": (str, "squared"),
+    "regularization": (float, "penalty on the factors: one number, or one for users and one for items"),
+    "bias_regularization": (float, "penalty on the biases, likewise"),
+    "regularization_exponent": (float, "0: plain, 1: weighted by the number of ratings"),
+    "learning_rate": (float, "initial rate of sgd"),
+    "max_iter": (int, "sweeps, epochs or steps at the most"),
+    "tol": (float, "stop when the objective falls by less than this fraction"),
+    "patience": (int, "iterations without a new best before early stopping"),
+    "init_std": (float, "standard deviation of the initial factors"),
+    "dtype": (str, "float32 or float64"),
+    "n_threads": (int, "0: all"),
+    "random_state": (int, "seed"),
+}
+_PAIRS = ("regularization", "bias_regularization")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the parameters of `MatrixFactorization`."""
+    group = parser.add_argument_group("model")
+    defaults = inspect.signature(MatrixFactorization.__init__).parameters
+    for name, (kind, text) in _MODEL_OPTIONS.items():
+        default = defaults[name].default
+        shown = "by the ratings" if default is None else default
+        group.add_argument(
+            _flag(name),
+            type=kind,
+            nargs="+" if name in _PAIRS else None,
+            metavar="NUMBER" if kind is not str else "NAME",
+            default=argparse.SUPPRESS,
+            help=f"{text} (default: {shown})",
+        )
+    for name, text in (
+        ("biases", "fit the mean and biases of users and items besides the factors"),
+        ("early_stopping", "stop when the held-out error no longer falls, and keep the best"),
+    ):
+        group.add_argument(
+            _flag(name),
+            action=argparse.BooleanOptionalAction,
+            default=argparse.SUPPRESS,
+            help=f"{text} (default: {'yes' if defaults[name].default else 'no'})",
+        )
+
+
+def model_from(options: argparse.Namespace) -> MatrixFactorization:
+    """Return the estimator that the options ask for."""
+    params = {name: value for name, value in vars(options).items() if name in _known_parameters()}
+    for name in _PAIRS:
+        if name in params:
+            numbers = params[name]
+            params[name] = numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return MatrixFactorization(**params)
+
+
+def add_held_out(parser: argparse.ArgumentParser) -> None:
+    """Add the ways of measuring on held-out ratings."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--test", metavar="FILE", help="held-out ratings, measured each iteration")
+    group.add_argument(
+        "--test-fraction",
+        type=float,
+        metavar="FRACTION",
+        help="hold out this part of the ratings, drawn at random",
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser, *, rating: bool = True) -> None:
+    """Add what says how a file of ratings is to be read; all of it is guessed otherwise."""
+    group = parser.add_argument_group("reading files")
+    group.add_argument("--format", help="text, csv, tsv or parquet (default: by the file's ending)")
+    group.add_argument("--separator", help="one character, '::', or ' ' for any space")
+    group.add_argument("--header", action=argparse.BooleanOptionalAction, default=None)
+    group.add_argument("--encoding", default="utf-8", help="of text (default: utf-8)")
+    roles = ["user", "item"] + (["rating", "timestamp"] if rating else [])
+    for role in roles:
+        group.add_argument(
+            f"--{role}", metavar="COLUMN", help=f"name or position (from 0) of the {role} column"
+        )
+    group.add_argument(
+        "--string-ids", action="store_true", help="keep ids as strings, even if all are integers"
+    )
+    if rating:
+        group.add_argument(
+            "--duplicates",
+            choices=["error", "first", "last", "mean", "sum"],
+            help="what to keep of a pair that occurs twice (default: last, with a warning)",
+        )
+
+
+def reading_from(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `Ratings.read`."""
+    names = inspect.signature(Ratings.read).parameters
+    chosen = {name: value for name, value in vars(options).items() if name in names}
+    chosen.pop("path", None)
+    for role in ("user", "item", "rating", "timestamp"):
+        if role in chosen:
+            chosen[role] = _column(chosen[role])
+    return chosen
+
+
+def _column(text: str | None) -> str | int | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def _known_parameters() -> list[str]:
+    return [*_MODEL_OPTIONS, "biases", "early_stopping"]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
