@@ -1,4 +1,4 @@
-"""Writes python/matfac/_core.pyi, the types of the native module, from the module that is installed.
+"""Writes python/matfac/_core.pyi, the types of the native module, from the installed module.
 
 python tools/stubs.py           writes the file
 python tools/stubs.py --check   compares it, and fails where it is out of date
@@ -9,8 +9,8 @@ Needs the dependency group "check" and an installed matfac whose native module i
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
-import re
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +26,72 @@ def tool(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
+class Simplify(ast.NodeTransformer):
+    """What pybind11 tells, as the callers in the package can use it.
+
+    The two overloads of a function, for float32 and float64, become one: which dtype an array has
+    is not known to a type checker in the package, and is checked by the core.
+    """
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        dtype = "numpy.typing.NDArray[numpy.float"
+        if ast.unparse(node).startswith(dtype):
+            return ast.parse("numpy.typing.NDArray[typing.Any]", mode="eval").body
+        node.slice = self.visit(node.slice)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(GENERIC.get(node.id, node.id))
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if ast.unparse(node.target) == "__version__":
+            node.value = None  # the version is the library's, not a part of the types
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        for argument in node.args.args:
+            if (node.name, argument.arg) in OPTIONAL and argument.annotation:
+                argument.annotation = ast.BinOp(
+                    argument.annotation, ast.BitOr(), ast.Constant(value=None)
+                )
+        node.args = self.visit(node.args)
+        node.returns = node.returns and self.visit(node.returns)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [self.visit(child) for child in node.body]
+        return node
+
+
+#: Arguments given as None where there are none: a pointer in C++.
+OPTIONAL = {("fit", "eval")}
+GENERIC = {
+    "dict": "dict[str, typing.Any]",
+    "tuple": "tuple[typing.Any, ...]",
+    "RatingsF32": "RatingsF32 | RatingsF64",
+    "RatingsF64": "RatingsF32 | RatingsF64",
+}
+
+
+def merge_overloads(module: ast.Module) -> None:
+    """Leaves one of the functions that look the same now, in place."""
+    merged: list[ast.stmt] = []
+    seen: set[str] = set()
+    count: dict[str, int] = {}
+    for node in module.body:
+        text = ast.unparse(node)
+        if text in seen:
+            continue
+        seen.add(text)
+        merged.append(node)
+        if isinstance(node, ast.FunctionDef):
+            count[node.name] = count.get(node.name, 0) + 1
+    for node in merged:
+        if isinstance(node, ast.FunctionDef) and count[node.name] == 1:
+            node.decorator_list.clear()
+    module.body = merged
+
+
 def generate() -> str:
     """The text of the stub, formatted."""
     with tempfile.TemporaryDirectory() as folder:
@@ -36,12 +102,12 @@ def generate() -> str:
             stdout=subprocess.DEVNULL,
         )
         text = (Path(folder) / "matfac" / "_core.pyi").read_text(encoding="utf-8")
-    # The version is the library's, not a part of the types.
-    text = re.sub(r"^__version__: str = .*$", "__version__: str", text, flags=re.MULTILINE)
+    module = Simplify().visit(ast.parse(text))
+    merge_overloads(module)
     formatter = [tool("ruff"), "format", "--stdin-filename", "_core.pyi", "--isolated", "-"]
     formatted = subprocess.run(
         [*formatter, "--line-length", "100"],
-        input=HEADER + text,
+        input=HEADER + ast.unparse(ast.fix_missing_locations(module)),
         check=True,
         capture_output=True,
         text=True,

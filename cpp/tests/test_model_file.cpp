@@ -84,10 +84,9 @@ TEST_CASE("the smallest models come back") {
   }
 }
 
-TEST_CASE("one side may have biases without the other, and nobody need have seen anything") {
+TEST_CASE("nobody need have seen anything") {
   const TemporaryDirectory directory;
   Sample<double> sample(4, 3, 2, {true, false, true});
-  sample.item_biases.clear();
   sample.seen_items.clear();
   sample.seen_offsets.assign(5, 0);
   save_model(directory.file("m"), sample.model(), sample.record());
@@ -257,6 +256,7 @@ TEST_CASE("what makes no model is refused before anything is written") {
   refuses("UTF-8", [](auto& s, auto&, auto&) { s.user_ids.text.back() = '\xff'; }, true);
   refuses("user_ids.offsets must end", [](auto& s, auto&, auto&) { s.user_ids.offsets.back() += 1; }, true);
   refuses("user_ids.offsets must never fall", [](auto& s, auto&, auto&) { s.user_ids.offsets[1] = 100; }, true);
+  refuses("on both sides", [](auto&, auto& m, auto&) { m.item_biases = {}; });
   refuses("seen has", [](auto&, auto&, auto& r) { r.seen.n_items = 3; });
   refuses("range", [](auto& s, auto&, auto&) { s.seen_items[0] = 4; });
   refuses("offsets", [](auto& s, auto&, auto&) { s.seen_offsets[2] = 0; });

@@ -179,8 +179,10 @@ TEST_CASE("wrong shapes are refused by name before any work") {
   auto short_users = p.U();
   short_users.rows = 11;
   const MatrixView<float> narrow_items{p.item_factors.data(), 9, 3};
-  CHECK(contains(refusal([&] { batch_step<float>(p.ratings, short_users, p.V(), 1); }), "user_factors has shape (11, 4)"));
-  CHECK(contains(refusal([&] { sgd_epoch<float>(p.ratings, p.U(), narrow_items, 1); }), "item_factors has shape (9, 3)"));
+  CHECK(contains(refusal([&] { batch_step<float>(p.ratings, short_users, p.V(), 1); }),
+                 "user_factors has shape (11, 4)"));
+  CHECK(
+      contains(refusal([&] { sgd_epoch<float>(p.ratings, p.U(), narrow_items, 1); }), "item_factors has shape (9, 3)"));
   CHECK(contains(refusal([&] { loss<float>(p.ratings, p.U(), p.V(), -2); }), "n_threads"));
   std::vector<float> out(p.ratings.items.size() + 1);
   CHECK(contains(refusal([&] { residuals<float>(p.ratings, p.U(), p.V(), out); }), "expected"));

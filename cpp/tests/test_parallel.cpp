@@ -156,7 +156,9 @@ TEST_CASE("an exception ends ordered work without a deadlock") {
 
 #ifdef MATFAC_CAN_FORK
 TEST_CASE("a child forked after parallel work does not hang, and computes the same") {
-  const auto total = [] { return chunked_sum(1000, 10, 3, [](Index begin, Index end) { return double(end - begin); }); };
+  const auto total = [] {
+    return chunked_sum(1000, 10, 3, [](Index begin, Index end) { return double(end - begin); });
+  };
   REQUIRE(total() == 1000);
   const pid_t child = fork();
   REQUIRE(child >= 0);

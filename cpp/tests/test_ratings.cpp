@@ -175,7 +175,8 @@ TEST_CASE("rows of a matrix beyond 2^31 entries lie where they should") {
   const Index rows = Index{1} << 24, cols = 1000;
   const MatrixView<float> matrix{&origin, rows, cols};
   CHECK(matrix.size() == 16777216000);
-  const auto distance = reinterpret_cast<std::uintptr_t>(matrix.row(rows - 1)) - reinterpret_cast<std::uintptr_t>(&origin);
+  const auto distance = reinterpret_cast<std::uintptr_t>(matrix.row(rows - 1)) -
+                        reinterpret_cast<std::uintptr_t>(&origin);
   CHECK(distance == static_cast<std::uintptr_t>(rows - 1) * 1000 * sizeof(float));
 }
 

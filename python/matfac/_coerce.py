@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+import os
 import secrets
 import sys
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +26,18 @@ def as_ratings(data: object, what: str = "ratings") -> Ratings:
         return Ratings.from_csr(data)
     if hasattr(data, "__dataframe__") or hasattr(data, "__arrow_c_stream__"):
         return Ratings.from_frame(data)
+    remedy = "build one with Ratings.from_arrays(users, items, values)"
+    if isinstance(data, str | os.PathLike):
+        remedy = "read a file with Ratings.read(path)"
     raise TypeError(
         f"{what}: expected Ratings, a SciPy sparse matrix or a data frame, got "
-        f"{type(data).__name__}; build one with Ratings.from_arrays(users, items, values)"
+        f"{type(data).__name__}; {remedy}"
     )
 
 
 def factor_dtype(user_factors: object, item_factors: object) -> np.dtype[Any]:
     """Return the common dtype of two factor matrices: float32 or float64, the same for both."""
-    dtypes = []
+    dtypes: list[np.dtype[Any]] = []
     for name, array in (("user_factors", user_factors), ("item_factors", item_factors)):
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
@@ -60,7 +65,7 @@ def read_factors(array: NDArray[Any], shape: tuple[int, int], what: str) -> NDAr
 
 
 def writable_factors(array: NDArray[Any], shape: tuple[int, int], what: str) -> NDArray[Any]:
-    """Return factors that are to be updated in place; anything that would need a copy is refused."""
+    """Return factors that are to be updated in place; what would need a copy is refused."""
     check_shape(array, shape, what)
     if not is_plain(array):
         raise ValueError(f"{what} is updated in place, so it must be C-contiguous and aligned")
@@ -103,10 +108,19 @@ def native_ratings(ratings: Ratings, dtype: np.dtype[Any]) -> Any:
             f"converted for this call; keep R.astype('{dtype}') and pass that",
             CopyWarning,
         )
+    return as_native(ratings, dtype)
+
+
+def as_native(ratings: Ratings, dtype: np.dtype[Any]) -> Any:
+    """Return the core's ratings in the given dtype.
+
+    The dtype, known only when the program runs, decides which of the core's two classes it is, and
+    which overload of the core's functions is meant; hence ``Any``.
+    """
     return ratings.astype(dtype)._native
 
 
-def seed_from(random_state: object) -> int:
+def seed_from(random_state: object, what: str = "random_state") -> int:
     """Return a seed for the core: an int is one; None is a fresh one; generators are asked."""
     if random_state is None:
         return secrets.randbits(63)
@@ -114,19 +128,68 @@ def seed_from(random_state: object) -> int:
         return int(random_state.integers(2**63))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
-    if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer):
-        raise TypeError(
-            f"random_state={random_state!r}: expected an integer, None or a NumPy generator"
-        )
-    if not 0 <= random_state < 2**64:
-        raise ValueError(f"random_state={random_state!r} must be in [0, 2**64)")
-    return int(random_state)
+    return integer(
+        what, random_state, least=0, below=2**64, expected="an integer, None or a NumPy generator"
+    )
+
+
+def generator_from(random_state: object) -> np.random.Generator:
+    """Return a generator: a given one itself, else one of its own from an int or from None."""
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    return np.random.default_rng(seed_from(random_state))
 
 
 def threads(n_threads: object) -> int:
     """Return a number of threads after checking it; 0 stands for all."""
-    if isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer):
-        raise TypeError(f"n_threads={n_threads!r}: expected an integer (0: all)")
-    if not 0 <= n_threads < 2**31:
-        raise ValueError(f"n_threads={n_threads} must be at least 0 (0: all)")
-    return int(n_threads)
+    return integer("n_threads", n_threads, least=0, expected="an integer (0: all)")
+
+
+def integer(
+    name: str,
+    value: object,
+    *,
+    least: int | None = None,
+    below: int = 2**31,
+    expected: str = "an integer",
+) -> int:
+    """Return an integer after checking its type and range; a bool is none."""
+    try:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsIndex):
+            raise TypeError
+        found = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: expected {expected}") from None
+    if least is not None and found < least:
+        raise ValueError(f"{name}={found} must be at least {least}")
+    if not -below <= found < below:
+        raise ValueError(f"{name}={found} is out of range: it must be less than {below}")
+    return found
+
+
+def number(name: str, value: object, expected: str = "a number") -> float:
+    """Return a float after checking that ``value`` is a number; its range is the core's matter."""
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+        raise TypeError(f"{name}={value!r}: expected {expected}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}={value!r} is too large for a float") from None
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a bool; a string such as "no" is not taken for true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}={value!r}: expected True or False")
+    return bool(value)
+
+
+def per_side(name: str, value: object) -> tuple[float, float] | None:
+    """Return (user, item) for a number or a pair; None stays None."""
+    if value is None:
+        return None
+    expected = "a number, a (user, item) pair of numbers or None"
+    pair = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"{name}={value!r}: expected {expected}")
+    return number(name, pair[0], expected), number(name, pair[1], expected)

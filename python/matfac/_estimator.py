@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from matfac import _core
-from matfac._coerce import FLOATS, as_ratings, check_shape, seed_from, threads
+from matfac._coerce import (
+    FLOATS,
+    as_native,
+    as_ratings,
+    check_shape,
+    flag,
+    integer,
+    number,
+    per_side,
+    seed_from,
+    threads,
+)
 from matfac._model import FactorModel
 from matfac._params import Parameters
 from matfac._progress import Progress
@@ -21,22 +32,38 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-Callback = Callable[[dict[str, Any]], Any]
+Callback: TypeAlias = Callable[[dict[str, Any]], Any]
+#: User and item factors, user and item biases.
+Start: TypeAlias = tuple[NDArray[Any], NDArray[Any], "NDArray[Any] | None", "NDArray[Any] | None"]
 
-#: Parameters that the core's settings have under the same name.
-_SETTINGS = (
-    "n_factors",
-    "solver",
-    "loss",
-    "biases",
-    "regularization_exponent",
-    "learning_rate",
-    "max_iter",
-    "tol",
-    "early_stopping",
-    "patience",
-    "init_std",
-)
+
+def _name(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: expected a name, a string")
+    return value
+
+
+def _number_or_none(name: str, value: object) -> float | None:
+    return None if value is None else number(name, value, "a number or None")
+
+
+#: Parameters that the core's settings have under the same name, by what checks their type. Their
+#: range is the core's matter, and so are their defaults.
+_SETTINGS: dict[str, Callable[[str, object], object]] = {
+    "n_factors": integer,
+    "solver": _name,
+    "loss": _name,
+    "biases": flag,
+    "regularization": per_side,
+    "bias_regularization": per_side,
+    "regularization_exponent": number,
+    "learning_rate": number,
+    "max_iter": integer,
+    "tol": number,
+    "early_stopping": flag,
+    "patience": integer,
+    "init_std": _number_or_none,
+}
 
 
 class MatrixFactorization(Parameters, FactorModel):
@@ -78,8 +105,8 @@ class MatrixFactorization(Parameters, FactorModel):
     tol : float
         Stop when the objective falls by less than this fraction of itself; 0: never.
     early_stopping : bool
-        Stop when the error on ``eval_set`` has found no new minimum for ``patience`` iterations, and
-        keep the factors of the best one.
+        Stop when the error on ``eval_set`` has found no new minimum for ``patience`` iterations,
+        and keep the factors of the best one.
     patience : int
         See ``early_stopping``.
     init : "random", or a tuple of arrays
@@ -125,6 +152,9 @@ class MatrixFactorization(Parameters, FactorModel):
     Computer 42(8), 2009. Y. Zhou et al.: Large-scale Parallel Collaborative Filtering for the
     Netflix Prize. AAIM 2008.
     """
+
+    # The parameters as they were when the factors were fitted; they may have been set anew since.
+    _fitted_params: dict[str, Any]
 
     def __init__(
         self,
@@ -200,12 +230,13 @@ class MatrixFactorization(Parameters, FactorModel):
             Ctrl-C takes effect after the current iteration; the model then holds the factors so far
             and is usable. The same goes for whatever a callback raises.
         """
+        settings, dtype = self._checked_parameters()
+        hooks = _hooks(callbacks)
         train = as_ratings(ratings)
-        settings = self._native_settings()
-        dtype = self._dtype()
         held_out = None if eval_set is None else self._aligned_eval_set(train, eval_set)
+        params = self.get_params()
         factors = self._start(train, settings, dtype)
-        hooks = [callbacks] if callable(callbacks) else list(callbacks or ())
+        eval_native: Any = None if held_out is None else as_native(held_out, dtype)
         progress = Progress(settings.max_iter, self.verbose)
 
         def on_iteration(info: dict[str, Any]) -> bool:
@@ -217,15 +248,11 @@ class MatrixFactorization(Parameters, FactorModel):
 
         try:
             report = _core.fit(
-                train.astype(dtype)._native,
-                settings,
-                *factors,
-                None if held_out is None else held_out.astype(dtype)._native,
-                on_iteration,
+                as_native(train, dtype), settings, *factors, eval_native, on_iteration
             )
         finally:
             progress.close()
-        self._keep(train, factors, report, with_eval=held_out is not None)
+        self._keep(train, factors, report, params, with_eval=held_out is not None)
         if report["raised"] is not None:
             raise report["raised"]
         return self
@@ -248,36 +275,41 @@ class MatrixFactorization(Parameters, FactorModel):
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _native_settings(self) -> Any:
-        """Return the parameters as the core's settings, checked."""
+    def _checked_parameters(self) -> tuple[_core.Settings, np.dtype[Any]]:
+        """Return the parameters as the core's settings, and the dtype."""
         settings = _core.Settings()
-        for name in _SETTINGS:
-            _assign(settings, name, getattr(self, name))
-        for name in ("regularization", "bias_regularization"):
-            _assign(settings, name, _per_side(name, getattr(self, name)))
+        for name, check in _SETTINGS.items():
+            setattr(settings, name, check(name, getattr(self, name)))
         settings.seed = seed_from(self.random_state)
         settings.n_threads = threads(self.n_threads)
-        if isinstance(self.init, str):
-            if self.init != "random":
-                raise ValueError(f"init={self.init!r}: expected 'random' or a tuple of arrays")
-        else:
+        if not isinstance(self.init, str):
             settings.init = "given"
+        elif self.init != "random":
+            raise ValueError(f"init={self.init!r}: expected 'random' or a tuple of arrays")
         settings.validate()
-        return settings
+        return settings, self._dtype()
 
-    def _fitted_settings(self) -> Any:
-        """Return the settings with the regularization that the fit used."""
-        settings = self._native_settings()
+    def _fold_in_settings(self) -> _core.Settings:
+        if getattr(self, "regularization_", None) is None:
+            raise ValueError(
+                "the file of this model does not say with which regularization it was fitted, and "
+                "new users' factors depend on it; set model.regularization_ and "
+                "model.bias_regularization_ to (user, item) pairs"
+            )
+        settings = _core.Settings()
+        for name in ("loss", "regularization_exponent"):
+            setattr(settings, name, self._fitted_params[name])
+        settings.biases = self.item_biases_ is not None
         settings.regularization = self.regularization_
         settings.bias_regularization = self.bias_regularization_
         return settings
 
     def _dtype(self) -> np.dtype[Any]:
         try:
-            dtype = np.dtype(self.dtype)
-        except TypeError:
+            dtype = None if self.dtype is None else np.dtype(self.dtype)
+        except (TypeError, ValueError):
             dtype = None
-        if dtype not in FLOATS:
+        if dtype is None or dtype not in FLOATS:
             raise ValueError(f"dtype={self.dtype!r}: expected 'float32' or 'float64'")
         return dtype
 
@@ -293,30 +325,50 @@ class MatrixFactorization(Parameters, FactorModel):
             )
         return aligned
 
-    def _start(self, train: Ratings, settings: Any, dtype: np.dtype[Any]) -> list[Any]:
-        """Return the arrays that the core will fill: user and item factors, user and item biases."""
-        shapes = [(train.n_users, settings.n_factors), (train.n_items, settings.n_factors)]
-        names = ["user_factors", "item_factors"]
+    def _start(self, train: Ratings, settings: _core.Settings, dtype: np.dtype[Any]) -> Start:
+        """Return the arrays that the core will fill."""
+        n_factors = settings.n_factors
+        shapes: dict[str, tuple[int, ...]] = {
+            "user_factors": (train.n_users, n_factors),
+            "item_factors": (train.n_items, n_factors),
+        }
         if settings.biases:
-            shapes += [(train.n_users,), (train.n_items,)]
-            names += ["user_biases", "item_biases"]
-        if isinstance(self.init, str):
-            arrays: list[Any] = [np.empty(shape, dtype) for shape in shapes]
-        else:
-            given = list(self.init)
-            if len(given) not in (2, 4) or len(given) > len(shapes):
-                raise ValueError(
-                    f"init: expected (user_factors, item_factors) or, with biases, also "
-                    f"(user_biases, item_biases); got {len(given)} arrays"
-                )
-            arrays = [np.array(array, dtype, order="C") for array in given]
-            arrays += [np.zeros(shape, dtype) for shape in shapes[len(given) :]]
-            for array, shape, name in zip(arrays, shapes, names, strict=True):
-                check_shape(array, shape, f"init: {name}")
-        return arrays if settings.biases else [*arrays, None, None]
+            shapes |= {"user_biases": (train.n_users,), "item_biases": (train.n_items,)}
+        given = () if isinstance(self.init, str) else self._given_start(shapes, dtype)
+        make = np.empty if isinstance(self.init, str) else np.zeros
+        arrays = [*given, *(make(shape, dtype) for shape in list(shapes.values())[len(given) :])]
+        users, items, *biases = arrays
+        return (users, items, biases[0], biases[1]) if biases else (users, items, None, None)
+
+    def _given_start(
+        self, shapes: dict[str, tuple[int, ...]], dtype: np.dtype[Any]
+    ) -> list[NDArray[Any]]:
+        """Return copies of the arrays in ``init``, checked."""
+        if not isinstance(self.init, tuple | list) or len(self.init) not in (2, len(shapes)):
+            found = type(self.init).__name__
+            if isinstance(self.init, tuple | list):
+                found += f" of {len(self.init)}"
+            raise ValueError(
+                "init: expected 'random', (user_factors, item_factors) or, with biases, "
+                f"(user_factors, item_factors, user_biases, item_biases); got a {found}"
+            )
+        arrays = []
+        for (name, shape), array in zip(shapes.items(), self.init, strict=False):
+            try:
+                arrays.append(np.array(array, dtype, order="C"))
+            except (TypeError, ValueError):
+                raise ValueError(f"init: {name} is not an array of numbers") from None
+            check_shape(arrays[-1], shape, f"init: {name}")
+        return arrays
 
     def _keep(
-        self, train: Ratings, factors: list[Any], report: dict[str, Any], *, with_eval: bool
+        self,
+        train: Ratings,
+        factors: Start,
+        report: dict[str, Any],
+        params: dict[str, Any],
+        *,
+        with_eval: bool,
     ) -> None:
         for array in factors:
             if array is not None:
@@ -334,24 +386,12 @@ class MatrixFactorization(Parameters, FactorModel):
             keys.insert(3, "eval_rmse")
         self.history_ = {key: [entry[key] for entry in report["history"]] for key in keys}
         self._seen = (train._native.offsets, train._native.items)
+        self._fitted_params = params
 
 
-def _assign(settings: Any, name: str, value: object) -> None:
-    try:
-        setattr(settings, name, value)
-    except TypeError:
-        expected = type(getattr(settings, name)).__name__
-        raise TypeError(f"{name}={value!r}: expected {expected}") from None
-
-
-def _per_side(name: str, value: Any) -> tuple[float, float] | None:
-    """Return (user, item) for a number or a pair."""
-    if value is None:
-        return None
-    pair = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value, value)
-    if len(pair) != 2:
-        raise ValueError(f"{name}={value!r}: expected a number or a (user, item) pair")
-    try:
-        return float(pair[0]), float(pair[1])
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r}: expected a number or a (user, item) pair") from None
+def _hooks(callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:
+    hooks = [callbacks] if callable(callbacks) else list(callbacks or ())
+    for hook in hooks:
+        if not callable(hook):
+            raise TypeError(f"callbacks: {hook!r} cannot be called; expected functions of a dict")
+    return hooks

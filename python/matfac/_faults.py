@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from matfac._ids import MAX_ID_LENGTH
-from matfac._sniffing import TextLayout, is_blank, is_number, shorten, split_line
+from matfac._ids import MAX_ID_LENGTH, shorten
+from matfac._sniffing import TextLayout, is_blank, is_number, split_line
 from matfac._values import as_times
 
 

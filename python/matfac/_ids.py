@@ -180,7 +180,7 @@ class StringEncoder:
             fault = _fault_of(string)
             if fault:
                 position = int(np.argmax(codes == code))
-                raise ValueError(f"{what}: {_shorten(string)} at position {position} {fault}")
+                raise ValueError(f"{what}: {shorten(string)} at position {position} {fault}")
         order = sorted(range(len(strings)), key=strings.__getitem__)
         unique = np.array([strings[code] for code in order], dtype=np.str_)
         return unique, _ranks(order)[codes]
@@ -265,7 +265,7 @@ def _plain(ids: object, what: str) -> NDArray[Any] | list[Any]:
     ):
         raise TypeError(
             f"{what}: expected a one-dimensional array or list, got {type(ids).__name__} "
-            f"({_shorten(ids)}); put a single id into a list"
+            f"({shorten(ids)}); put a single id into a list"
         )
     if isinstance(ids, np.ma.MaskedArray):
         if np.ma.getmaskarray(ids).any():
@@ -327,9 +327,9 @@ def _plain_from_objects(values: list[Any], what: str) -> NDArray[np.int64] | lis
         except OverflowError:
             at = next(i for i, value in enumerate(values) if not -(2**63) <= int(value) < 2**63)
             _refuse_large(values[at], at, what)
-    if families <= {"integer", "float"}:
-        return _plain_from_floats(np.array(values, dtype=np.float64), what)
-    _refuse_objects(values, what)
+    if not families <= {"integer", "float"}:
+        _refuse_objects(values, what)
+    return _plain_from_floats(np.array(values, dtype=np.float64), what)
 
 
 def _family(kind: type[Any]) -> str:
@@ -355,16 +355,16 @@ def _refuse_objects(values: list[Any], what: str) -> NoReturn:
             _refuse_missing(repr(value), at, what)
         if family in ("bool", "other"):
             raise TypeError(
-                f"{what}: {_shorten(value)} at position {at} is of type {type(value).__name__}, "
+                f"{what}: {shorten(value)} at position {at} is of type {type(value).__name__}, "
                 f"which is no id; {_REMEDY}"
             )
         if family != first and not {family, first} <= numbers:
             raise ValueError(
-                f"{what}: {_shorten(value)} at position {at} is of type {type(value).__name__}, "
-                f"but {_shorten(values[0])} at position 0 is of type {type(values[0]).__name__}; "
+                f"{what}: {shorten(value)} at position {at} is of type {type(value).__name__}, "
+                f"but {shorten(values[0])} at position 0 is of type {type(values[0]).__name__}; "
                 "ids must be of one kind: make all of them strings, or all integers"
             )
-    raise AssertionError("no entry is at fault")  # pragma: no cover
+    raise AssertionError("no entry is at fault")  # the caller saw several families
 
 
 def _refuse_missing(shown: str, at: int, what: str) -> NoReturn:
@@ -384,6 +384,7 @@ def _first(ids: NDArray[Any] | list[Any]) -> object:
     return ids[0].item() if isinstance(ids, np.ndarray) else ids[0]
 
 
-def _shorten(value: object) -> str:
+def shorten(value: object) -> str:
+    """Return a value as messages show it."""
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= 80 else text[:77] + "..."

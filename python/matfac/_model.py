@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matfac import _core, _ids
-from matfac._coerce import as_ratings, threads
+from matfac._coerce import as_native, as_ratings, integer, threads
 from matfac._ids import CodeArray, IdArray
 from matfac._ratings import Ratings
 from matfac._warnings import warn_user
+
+#: User and item factors, user and item biases, global mean: what every function of the core takes.
+ModelParameters: TypeAlias = tuple[
+    NDArray[Any], NDArray[Any], "NDArray[Any] | None", "NDArray[Any] | None", float
+]
+#: Rows of item codes: offsets (n + 1,) and items.
+Pattern: TypeAlias = tuple[NDArray[np.int64], CodeArray]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -44,8 +51,8 @@ class FactorModel:
     item_ids_: IdArray
     n_threads: int
 
-    # What each user has rated in training: offsets (N + 1,) and item codes, or None if not kept.
-    _seen: tuple[NDArray[np.int64], CodeArray] | None
+    # What each user has rated in training, or None if that was not kept.
+    _seen: Pattern | None
 
     def predict(self, users: object, items: object | None = None) -> Any:
         """Estimate ratings of pairs.
@@ -65,6 +72,8 @@ class FactorModel:
         ------
         TypeError
             Ids of another kind (strings for integers) than the model's.
+        ValueError
+            Shapes that do not broadcast, missing ids.
 
         Notes
         -----
@@ -73,7 +82,11 @@ class FactorModel:
         self._require_fitted()
         if items is None:
             if not isinstance(users, Ratings):
-                raise TypeError("predict needs users and items, or Ratings")
+                raise TypeError(
+                    "predict(users, items) estimates pairs, predict(ratings) the pairs of Ratings; "
+                    f"got {type(users).__name__} alone (Ratings.from_frame and from_csr make "
+                    "Ratings)"
+                )
             return self._predict_codes(*self._codes_of(users))
         user_codes, user_shape = self._lookup(self.user_ids_, users, "users")
         item_codes, item_shape = self._lookup(self.item_ids_, items, "items")
@@ -97,8 +110,6 @@ class FactorModel:
         """
         self._require_fitted()
         test = as_ratings(ratings)
-        if test.nnz == 0:
-            raise ValueError("there are no ratings to measure")
         errors = self._predict_codes(*self._codes_of(test)).astype(np.float64) - test.values
         return float(np.sqrt(np.mean(errors * errors)))
 
@@ -134,15 +145,12 @@ class FactorModel:
         2F flop a user and item; memory of a few scores a user, never users x items.
         """
         self._require_fitted()
-        if users is None:
-            codes, shape = np.arange(len(self.user_ids_), dtype=np.int32), (len(self.user_ids_),)
-        else:
-            codes, shape = self._lookup(self.user_ids_, users, "users")
+        n, count = integer("n", n, least=1), self._threads(n_threads)
+        users = self.user_ids_ if users is None else users
+        codes, shape = self._lookup(self.user_ids_, users, "users")
         self._warn_unknown(codes, users)
         seen = self._seen_by(codes) if exclude_seen else None
-        items, scores = _core.recommend(
-            *self._parameters(), codes, _positive(n), seen, self._threads(n_threads)
-        )
+        items, scores = _core.recommend(*self._parameters(), codes, n, seen, count)
         return self._ranking(items, scores, shape)
 
     def recommend_new(
@@ -167,18 +175,16 @@ class FactorModel:
         Ranking : ids and scores, shape (ratings.n_users, n)
         """
         self._require_fitted()
+        n, count = integer("n", n, least=1), self._threads(n_threads)
         known = self._with_model_items(ratings)
-        count = self._threads(n_threads)
         factors, biases = self._fold_in(known, count)
         codes = np.arange(known.n_users, dtype=np.int32)
         seen = (known._native.offsets, known._native.items) if exclude_seen else None
         parameters = (factors, self.item_factors_, biases, self.item_biases_, self.global_mean_)
-        items, scores = _core.recommend(*parameters, codes, _positive(n), seen, count)
+        items, scores = _core.recommend(*parameters, codes, n, seen, count)
         return self._ranking(items, scores, (known.n_users,))
 
-    def similar_items(
-        self, items: object, n: int = 10, *, n_threads: int | None = None
-    ) -> Ranking:
+    def similar_items(self, items: object, n: int = 10, *, n_threads: int | None = None) -> Ranking:
         """Return the n items most similar to each given one, by the cosine of their factors.
 
         Parameters
@@ -198,6 +204,7 @@ class FactorModel:
             An unknown item: nothing is known that could be similar.
         """
         self._require_fitted()
+        n, count = integer("n", n, least=1), self._threads(n_threads)
         codes, shape = self._lookup(self.item_ids_, items, "items")
         unknown = np.flatnonzero(codes < 0)
         if unknown.size:
@@ -206,9 +213,7 @@ class FactorModel:
                 f"item {_entry(items, at)!r} at position {at} is not in the model; choose from "
                 "item_ids_"
             )
-        found, scores = _core.similar_items(
-            self.item_factors_, codes, _positive(n), self._threads(n_threads)
-        )
+        found, scores = _core.similar_items(self.item_factors_, codes, n, count)
         return self._ranking(found, scores, shape)
 
     def fold_in(
@@ -238,13 +243,14 @@ class FactorModel:
         For a user with n ratings n (F² + 3F) + F³/3 flop.
         """
         self._require_fitted()
-        factors, biases = self._fold_in(self._with_model_items(ratings), self._threads(n_threads))
+        count = self._threads(n_threads)
+        factors, biases = self._fold_in(self._with_model_items(ratings), count)
         return (factors, biases) if return_biases else factors
 
     # ---- for the estimators ---------------------------------------------------------------------
 
-    def _fitted_settings(self) -> Any:
-        """Return the core's settings as the fit used them."""
+    def _fold_in_settings(self) -> _core.Settings:
+        """Return what `fold_in` needs of the settings that the fit used."""
         raise NotImplementedError
 
     def _require_fitted(self) -> None:
@@ -253,7 +259,7 @@ class FactorModel:
                 f"this {type(self).__name__} is not fitted yet; call fit(ratings) first"
             )
 
-    def _parameters(self) -> tuple[Any, ...]:
+    def _parameters(self) -> ModelParameters:
         return (
             self.user_factors_,
             self.item_factors_,
@@ -262,15 +268,25 @@ class FactorModel:
             self.global_mean_,
         )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle; NumPy does not keep the flag of read-only arrays."""
+        self.__dict__.update(state)
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
     def _threads(self, n_threads: int | None) -> int:
         return threads(self.n_threads if n_threads is None else n_threads)
 
-    def _lookup(
-        self, ids: IdArray, query: object, what: str
-    ) -> tuple[CodeArray, tuple[int, ...]]:
+    def _lookup(self, ids: IdArray, query: object, what: str) -> tuple[CodeArray, tuple[int, ...]]:
         """Return the codes of raw ids, flat, and the shape of the query."""
-        shape = np.shape(query)  # type: ignore[arg-type]
-        flat = np.ravel(np.asarray(query)) if len(shape) != 1 else query
+        shape: tuple[int, ...] = np.shape(cast("Any", query))
+        flat = query
+        if query is ids:
+            return np.arange(len(ids), dtype=np.int32), shape
+        if len(shape) != 1:
+            # As objects, so that NumPy does not make strings of integers mixed with strings.
+            flat = np.ravel(query if isinstance(query, np.ndarray) else np.asarray(query, object))
         return np.ascontiguousarray(_ids.lookup(ids, flat, what)), shape
 
     def _codes_of(self, ratings: Ratings) -> tuple[CodeArray, CodeArray]:
@@ -281,7 +297,7 @@ class FactorModel:
 
     @staticmethod
     def _model_codes(model_ids: IdArray, ids: IdArray, what: str) -> CodeArray:
-        if ids is model_ids or (len(ids) == len(model_ids) and np.array_equal(ids, model_ids)):
+        if ids is model_ids or (ids.dtype == model_ids.dtype and np.array_equal(ids, model_ids)):
             return np.arange(len(ids), dtype=np.int32)
         return _ids.lookup(model_ids, ids, what)
 
@@ -303,7 +319,7 @@ class FactorModel:
                 UserWarning,
             )
 
-    def _seen_by(self, codes: CodeArray) -> tuple[NDArray[np.int64], CodeArray]:
+    def _seen_by(self, codes: CodeArray) -> Pattern:
         """Return, for each of the users, what was rated in training, as a pattern of rows."""
         if self._seen is None:
             raise ValueError(
@@ -326,13 +342,15 @@ class FactorModel:
         known, n_unknown = given.aligned_to(item_ids=self.item_ids_)
         if n_unknown:
             warn_user(
-                f"{n_unknown} of {given.nnz} ratings are of items that the model does not know; "
-                "they were left out",
+                f"{n_unknown:,} of {given.nnz:,} ratings are of items that the model does not "
+                "know; they were left out",
                 UserWarning,
             )
         return known.astype(self.item_factors_.dtype)
 
-    def _fold_in(self, ratings: Ratings, n_threads: int) -> tuple[NDArray[Any], Any]:
+    def _fold_in(
+        self, ratings: Ratings, n_threads: int
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         dtype = self.item_factors_.dtype
         factors = np.zeros((ratings.n_users, self.item_factors_.shape[1]), dtype)
         biases = None if self.item_biases_ is None else np.zeros(ratings.n_users, dtype)
@@ -340,17 +358,15 @@ class FactorModel:
             self.item_factors_,
             self.item_biases_,
             self.global_mean_,
-            self._fitted_settings(),
-            ratings._native,
+            self._fold_in_settings(),
+            as_native(ratings, dtype),
             factors,
             biases,
             n_threads,
         )
         return factors, biases
 
-    def _ranking(
-        self, codes: CodeArray, scores: NDArray[Any], shape: tuple[int, ...]
-    ) -> Ranking:
+    def _ranking(self, codes: CodeArray, scores: NDArray[Any], shape: tuple[int, ...]) -> Ranking:
         """Turn codes into raw ids, in the shape of the query."""
         filler: Any = -1 if self.item_ids_.dtype.kind == "i" else ""
         ids = np.where(codes >= 0, self.item_ids_[codes], filler)
@@ -361,17 +377,6 @@ class FactorModel:
         return Ranking(ids.reshape((*shape, width)), scores.reshape((*shape, width)))
 
 
-def _positive(n: object) -> int:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"n={n!r}: expected an integer")
-    if not 1 <= n < 2**31:
-        raise ValueError(f"n={n} must be at least 1")
-    return int(n)
-
-
 def _entry(query: object, at: int) -> Any:
     """Return an entry of the user's query, for a message."""
-    flat: Any = np.ravel(np.asarray(query, dtype=object))
-    return flat[at]
-
-
+    return np.ravel(np.asarray(query, dtype=object))[at]

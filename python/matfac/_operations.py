@@ -15,9 +15,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from matfac import _core
 from matfac._coerce import (
     FLOATS,
+    as_native,
     as_ratings,
     factor_dtype,
+    integer,
     native_ratings,
+    number,
     output_array,
     read_factors,
     seed_from,
@@ -25,6 +28,7 @@ from matfac._coerce import (
     writable_factors,
 )
 from matfac._ratings import Ratings
+from matfac._values import float_dtype
 
 
 def residuals(
@@ -102,9 +106,7 @@ def gradients(
         raise ValueError(f"out must be a pair of arrays, got {len(given)}")
     user_out = output_array(given[0], users.shape, dtype, "out[0]")
     item_out = output_array(given[1], items.shape, dtype, "out[1]")
-    _core.gradients(
-        native_ratings(R, dtype), users, items, user_out, item_out, threads(n_threads)
-    )
+    _core.gradients(native_ratings(R, dtype), users, items, user_out, item_out, threads(n_threads))
     return user_out, item_out
 
 
@@ -130,11 +132,12 @@ def pair_gradients(
         raise ValueError(
             f"user_row and item_row must be vectors of one length, got {u.shape} and {v.shape}"
         )
+    rating = number("rating", rating)
     if not np.isfinite(rating):
         raise ValueError(f"rating={rating!r} must be finite")
     u, v = np.ascontiguousarray(u, dtype), np.ascontiguousarray(v, dtype)
     user_gradient, item_gradient = np.empty_like(u), np.empty_like(v)
-    _core.pair_gradients(dtype.type(rating), u, v, user_gradient, item_gradient)
+    _core.pair_gradients(rating, u, v, user_gradient, item_gradient)
     return user_gradient, item_gradient
 
 
@@ -147,8 +150,8 @@ def batch_step(
     writeable; nothing is copied. Returns the loss before the step.
     """
     R, dtype, users, items = _writing(R, U, V)
-    native = native_ratings(R, dtype)
-    return float(_core.batch_step(native, users, items, learning_rate, threads(n_threads)))
+    rate, count = number("learning_rate", learning_rate), threads(n_threads)
+    return float(_core.batch_step(native_ratings(R, dtype), users, items, rate, count))
 
 
 def sgd_epoch(
@@ -171,12 +174,9 @@ def sgd_epoch(
     Returns the sum of the pairs' losses, each measured just before its step.
     """
     R, dtype, users, items = _writing(R, U, V)
-    native = native_ratings(R, dtype)
-    return float(
-        _core.sgd_epoch(
-            native, users, items, learning_rate, seed_from(seed), epoch, threads(n_threads)
-        )
-    )
+    rate = number("learning_rate", learning_rate)
+    run = seed_from(seed, "seed"), integer("epoch", epoch, below=2**63), threads(n_threads)
+    return float(_core.sgd_epoch(native_ratings(R, dtype), users, items, rate, *run))
 
 
 def sgd_order(
@@ -193,10 +193,10 @@ def sgd_order(
     It depends on the length of the factors' rows too: ratings are grouped so that the rows they
     touch fit the processor's cache.
     """
-    R = as_ratings(R, "R")
-    order: NDArray[np.int64] = _core.sgd_order(
-        R.astype(dtype)._native, n_factors, seed_from(seed), epoch, threads(n_threads)
-    )
+    native = as_native(as_ratings(R, "R"), float_dtype(dtype))
+    n_factors = integer("n_factors", n_factors, least=1)
+    run = seed_from(seed, "seed"), integer("epoch", epoch, below=2**63), threads(n_threads)
+    order: NDArray[np.int64] = _core.sgd_order(native, n_factors, *run)
     return order
 
 
@@ -226,4 +226,4 @@ def _writing(
 def _n_factors(U: NDArray[Any]) -> int:
     if U.ndim != 2:
         raise ValueError(f"U must have two dimensions, (n_users, n_factors), got shape {U.shape}")
-    return U.shape[1]
+    return int(U.shape[1])

@@ -17,7 +17,7 @@ class Parameters:
         names = inspect.signature(cls.__init__).parameters
         return [name for name in names if name != "self"]
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
         """Return the parameters by name. ``deep`` is there for scikit-learn; nothing is nested."""
         return {name: getattr(self, name) for name in self._parameter_names()}
 

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matfac import _core
+from matfac._coerce import per_side
 from matfac._ids import IdArray
 
 if TYPE_CHECKING:
     from matfac._estimator import MatrixFactorization
 
 #: Parameters that the format writes itself, and those that say how to run, not what the model is.
-_NOT_KEPT = ("n_factors", "dtype", "init", "n_threads", "random_state", "verbose")
+_NOT_KEPT = ("n_factors", "dtype", "init", "n_threads", "verbose")
 #: What a fit leaves behind besides the parameters of the model.
 _RESULTS = (
     "regularization_",
@@ -26,16 +27,17 @@ _RESULTS = (
     "stop_reason_",
     "history_",
 )
+#: Entries that are text; all others are JSON.
+_STRINGS = ("solver", "loss", "stop_reason_")
 
 
 def save(model: MatrixFactorization, path: str | os.PathLike[str], include_seen: bool) -> None:
     """Write a fitted model; see `MatrixFactorization.save`."""
-    metadata = {
-        name: _json(value)
-        for name, value in model.get_params().items()
-        if name not in _NOT_KEPT
-    }
-    metadata |= {name.rstrip("_"): _json(getattr(model, name)) for name in _RESULTS}
+    entries = {k: v for k, v in model._fitted_params.items() if k not in _NOT_KEPT}
+    if not isinstance(entries["random_state"], int | np.integer | None):
+        del entries["random_state"]  # a generator, which has moved on since
+    entries |= {name: getattr(model, name) for name in _RESULTS if hasattr(model, name)}
+    metadata = {name: _text(value) for name, value in entries.items()}
     _core.save_model(
         os.fspath(path),
         *model._parameters(),
@@ -74,46 +76,53 @@ def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> Matri
     from matfac._estimator import MatrixFactorization
 
     content = _core.load_model(os.fspath(path), verify_checksum)
-    metadata = content["metadata"]
     model = MatrixFactorization()
-    known = model.get_params()
-    params = {
-        name: _parameter(path, name, metadata[name])
-        for name in known
-        if name in metadata and name not in _NOT_KEPT
+    written = {
+        name: _value(path, name, text)
+        for name, text in content["metadata"].items()
+        if name in _RESULTS or (name in model.get_params() and name not in _NOT_KEPT)
     }
+    results = {name: written.pop(name) for name in _RESULTS if name in written}
     model.set_params(
         n_factors=content["item_factors"].shape[1],
         dtype=content["item_factors"].dtype.name,
-        **params,
+        **written,
     )
+    for name in ("regularization", "bias_regularization"):
+        if written.get(name) is not None:
+            results.setdefault(f"{name}_", per_side(name, written[name]))
     for name in ("user_factors", "item_factors", "user_biases", "item_biases", "global_mean"):
         setattr(model, f"{name}_", content[name])
     model.user_ids_ = _unpacked(content["user_ids"])
     model.item_ids_ = _unpacked(content["item_ids"])
     model._seen = content["seen"]
-    for name in _RESULTS:
-        if name.rstrip("_") in metadata:
-            setattr(model, name, _parameter(path, name, metadata[name.rstrip("_")]))
+    model._fitted_params = model.get_params()
+    for name, value in results.items():
+        setattr(model, name, value)
     return model
 
 
-def _json(value: object) -> str:
-    """Return a value as JSON; NumPy's numbers count as Python's."""
-    return json.dumps(value, default=lambda number: number.item())
+def _text(value: object) -> str:
+    """Return a string as it is, all else as JSON; NumPy's numbers and arrays count as Python's."""
+    return value if isinstance(value, str) else json.dumps(value, default=lambda v: v.tolist())
 
 
-def _parameter(path: str | os.PathLike[str], name: str, text: str) -> Any:
+def _value(path: str | os.PathLike[str], name: str, text: str) -> Any:
+    if name in _STRINGS:
+        return text
     try:
         value = json.loads(text)
     except ValueError:
         raise _core.ModelFileError(
-            f"{os.fspath(path)}: metadata entry {name!r} is not JSON: {text[:60]!r}"
+            f"{os.fspath(path)}: the metadata entry {name!r} should be JSON, but it is "
+            f"{text[:60]!r}; this is a matter of the program that wrote the file"
         ) from None
     return tuple(value) if isinstance(value, list) else value
 
 
-def _packed(ids: IdArray) -> Any:
+def _packed(
+    ids: IdArray,
+) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Return ids as the core takes them: int64, or offsets and UTF-8 text."""
     if ids.dtype.kind == "i":
         return np.ascontiguousarray(ids, np.int64)
@@ -125,11 +134,13 @@ def _packed(ids: IdArray) -> Any:
 
 def _unpacked(ids: Any) -> IdArray:
     if not isinstance(ids, tuple):
-        return ids
+        integers: IdArray = ids
+        return integers
     offsets, text = ids
     data = text.tobytes()
     bounds = offsets.tolist()
     strings: NDArray[Any] = np.array(
         [data[bounds[i] : bounds[i + 1]].decode() for i in range(len(bounds) - 1)], dtype=np.str_
     )
+    strings.flags.writeable = False
     return strings

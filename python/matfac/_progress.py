@@ -14,7 +14,7 @@ class Progress:
 
     def __init__(self, total: int, show: bool | None) -> None:
         self._bar: Any = None
-        if show is False or (show is None and not is_interactive()):
+        if not (is_interactive() if show is None else show):
             return
         from tqdm.auto import tqdm
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matfac._columns import Choice, Roles, choose_columns, recognises
+from matfac._ids import shorten
 
 #: How many lines are looked at.
 N_LINES = 50
@@ -95,11 +96,6 @@ def sniff(
     first_data_line = numbered[0][0] if names is None else numbered[0][0] + 1
     roles = choose_columns(names, n_fields, wanted)
     return TextLayout(separator, n_fields, names, first_data_line, roles)
-
-
-def shorten(text: str) -> str:
-    """Return text as messages show it."""
-    return repr(text) if len(text) <= 80 else repr(text[:77]) + "..."
 
 
 def _guess_separator(lines: list[str], n_least: int) -> str:

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from matfac._ids import shorten
+
 #: Rating values: dtype float32 or float64.
 ValueArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 #: Time stamps: dtype int64, float64 or datetime64.
@@ -108,21 +110,26 @@ def _numbers(array: NDArray[Any], describe: Callable[[int], str]) -> NDArray[Any
 
 
 def _numbers_from_objects(values: list[Any], describe: Callable[[int], str]) -> NDArray[Any]:
+    numbers = np.empty(len(values), np.float64)
     for position, value in enumerate(values):
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
-            raise ValueError(
-                f"{_WHAT}: the rating at {describe(position)} is missing ({value!r}); drop it"
-            )
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Real | Decimal | np.number):
-            raise TypeError(
-                f"{_WHAT}: {value!r} at {describe(position)} is of type {type(value).__name__}, "
-                "not a number"
-            )
-        if isinstance(value, int) and abs(value) >= 2**1023:
-            raise ValueError(
-                f"{_WHAT}: the rating at {describe(position)} is too large for float64"
-            )
-    return np.array([float(value) for value in values], dtype=np.float64)
+        try:
+            numbers[position] = _number(value)
+        except (TypeError, ValueError) as error:
+            where = f"{_WHAT}: {shorten(value)} at {describe(position)}"
+            raise type(error)(f"{where} {error}") from None
+    return numbers
+
+
+def _number(value: Any) -> float:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        raise ValueError("is missing; drop that rating")
+    is_number = isinstance(value, Real | Decimal | np.integer | np.floating)
+    if isinstance(value, bool) or not is_number:  # to Python a bool is an integer
+        raise TypeError(f"is of type {type(value).__name__}, not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("is too large for float64") from None
 
 
 def _refuse_non_finite(

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 PerSide = float | tuple[float, float]
 
+# What the streams of random numbers are for; those of the items follow those of the users.
+_USER_FACTORS, _USER_ORDER, _BLOCK_ORDER = 1, 3, 5
+
 
 class Rows(Protocol):
     """Compressed rows: ``items[offsets[n]:offsets[n + 1]]`` and ``values`` alike are user n's."""
@@ -198,10 +201,11 @@ def als_solve(
         if fixed_biases is not None:
             target = target - fixed_biases[codes]
             columns = np.column_stack([columns, np.ones(len(codes))])
-        # Ridge regression is least squares with rows √(w λ) e_f and targets 0 appended.
-        ridge = np.diag(np.sqrt(weights[n] * diagonal))
-        a, t = np.vstack([columns, ridge]), np.concatenate([target, np.zeros(len(diagonal))])
-        solution[n] = np.linalg.lstsq(a, t, rcond=None)[0]
+        system = columns.T @ columns + np.diag(weights[n] * diagonal)
+        if np.all(diagonal > 0):
+            solution[n] = np.linalg.solve(system, columns.T @ target)
+        else:
+            solution[n] = np.linalg.pinv(system, rcond=1e-13, hermitian=True) @ columns.T @ target
     return solution[:, :n_factors], solution[:, n_factors] if with_bias else None
 
 
@@ -316,44 +320,190 @@ def _inverse(x: Array) -> Array:
     return np.divide(1.0, x, out=np.zeros(len(x)), where=x > 0)
 
 
+# ---- stochastic descent ----------------------------------------------------------------------
+
+
+def sgd_order(
+    R: Rows, n_factors: int, *, seed: int = 0, epoch: int = 0, dtype: str = "float32"
+) -> Array:
+    """Return the order in which an epoch takes the ratings: positions in CSR order, (nnz,).
+
+    The grid of `sgd_blocks` is taken block by block, as `sgd_block_order` says.
+    """
+    blocks = sgd_blocks(R, n_factors, seed=seed, dtype=dtype)
+    order = sgd_block_order(len(blocks), len(blocks[0]), seed=seed, epoch=epoch)
+    return np.concatenate([blocks[row][column] for row, column in order])
+
+
+def sgd_blocks(
+    R: Rows, n_factors: int, *, seed: int = 0, dtype: str = "float32"
+) -> list[list[Array]]:
+    """Return the ratings of each block of the grid, as positions in CSR order.
+
+    Users and items are put in a random order and cut into segments of about equally many ratings; a
+    block is what a segment of users and one of items have in common, by user and then in CSR order.
+    There are about √(nnz / 512) segments, or more if the rows of the items would not fit a cache.
+    """
+    positions, segments = [], []
+    row_bytes = 64 * (-(-n_factors * np.dtype(dtype).itemsize // 64))
+    for_threads = min(max(int(np.sqrt(len(R.values) / 512)), 1), 32)
+    for_cache = min(R.shape[1] * row_bytes // (256 * 1024), 256)
+    for side, count in enumerate(counts(R)):
+        order = _random_order(len(count), seed, _USER_ORDER + side, 0)
+        position = np.empty(len(order), int)
+        position[order] = np.arange(len(order))
+        positions.append(position)
+        bounds = _segments(count[order], max(for_threads, for_cache))
+        segments.append(np.searchsorted(bounds, position, side="right") - 1)
+    users = user_codes(R)
+    by_user = np.argsort(positions[0][users], kind="stable")
+    rows, columns = segments[0][users][by_user], segments[1][R.items][by_user]
+    n_rows, n_columns = (int(segment.max()) + 1 for segment in segments)
+    grid = np.split(
+        by_user[np.argsort(rows * n_columns + columns, kind="stable")],
+        np.cumsum(np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns))[:-1],
+    )
+    return [grid[row * n_columns : (row + 1) * n_columns] for row in range(n_rows)]
+
+
+def sgd_block_order(
+    n_rows: int, n_columns: int, *, seed: int = 0, epoch: int = 0
+) -> list[tuple[int, int]]:
+    """Return the blocks (row, column) of the grid in the order of an epoch.
+
+    Rounds of a Latin square in a random order: round t pairs row i with column i + t, so that the
+    blocks of a round have no user and no item in common.
+    """
+    side = max(n_rows, n_columns)
+    rounds = _random_order(side, seed, _BLOCK_ORDER, 2 * epoch)
+    rows = _random_order(side, seed, _BLOCK_ORDER, 2 * epoch + 1)
+    pairs = [(int(rows[i]), int(i + t) % side) for t in rounds for i in range(side)]
+    return [(row, column) for row, column in pairs if row < n_rows and column < n_columns]
+
+
+def sgd_fit(
+    R: Rows,
+    model: Model,
+    penalty: Penalty,
+    n_iter: int,
+    *,
+    learning_rate: float,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> tuple[Model, list[float]]:
+    """Return the model after ``n_iter`` epochs, and the objective of each as it is measured.
+
+    With g = r̂ - r, in units in which the ratings' deviation s is 1, and n the ratings of a row::
+
+        u := (u - η g v) / (1 + η λ w / n),    b := (b - ν g) / (1 + ν β w / n),    v, c alike
+        η = learning_rate / √(1 + n T / 50),   ν = learning_rate / √(1 + n T)
+
+    T is the time in epochs: the middle of the current block in the first epoch, the middle of the
+    epoch later. Where |g| > 3 it is divided by 1 + η_u |v|² + η_v |u|² + ν_b + ν_c (rates with their
+    denominators). ``dtype`` is that of the native run, on which the order depends.
+    """
+    s = float(np.sqrt(np.mean((R.values - model.global_mean) ** 2))) or 1.0
+    units = Model(np.sqrt(s), np.sqrt(s), s, s)
+    x = _scaled(model, units, np.divide)
+    in_units = replace(
+        penalty, regularization=(penalty.of(0)[0] / s, penalty.of(1)[0] / s)
+    )
+    ratings = _Rows(R.offsets, R.items, (R.values - model.global_mean) / s, R.shape)
+    n_factors = model.user_factors.shape[1]
+    blocks = sgd_blocks(R, n_factors, seed=seed, dtype=dtype)
+    objectives = []
+    for epoch in range(n_iter):
+        order = sgd_block_order(len(blocks), len(blocks[0]), seed=seed, epoch=epoch)
+        total = 0.0
+        for i, (row, column) in enumerate(order):
+            time = epoch + 0.5 if epoch else (i + 0.5) / len(order)
+            total += _sgd_block(ratings, x, in_units, blocks[row][column], time, learning_rate)
+        objectives.append(s * s * (total + penalty_of(R, x, in_units)))
+    return _scaled(x, units, np.multiply), objectives
+
+
+def _sgd_block(
+    R: Rows, x: Model, penalty: Penalty, block: Array, time: float, learning_rate: float
+) -> float:
+    """Take the steps of a block in place, and return the sum of the losses before each."""
+    rates = []
+    for side, count in enumerate(counts(R)):
+        per_rating = count_weights(count, penalty.regularization_exponent) / np.maximum(count, 1)
+        factor, bias = penalty.of(side)
+        eta = learning_rate / np.sqrt(1 + count * time / 50)
+        nu = learning_rate / np.sqrt(1 + count * time) * (x.user_biases is not None)
+        shrink, bias_shrink = 1 / (1 + eta * factor * per_rating), 1 / (1 + nu * bias * per_rating)
+        rates.append((eta * shrink, shrink, nu * bias_shrink, bias_shrink))
+    users, total = user_codes(R), 0.0
+    for i in block:
+        n, m = users[i], R.items[i]
+        u, v = x.user_factors[n].copy(), x.item_factors[m].copy()
+        g = u @ v - R.values[i]
+        if x.user_biases is not None and x.item_biases is not None:
+            g += x.user_biases[n] + x.item_biases[m]
+        total += 0.5 * g * g
+        (eta_u, shrink_u, nu_b, shrink_b), (eta_v, shrink_v, nu_c, shrink_c) = (
+            [rate[code] for rate in side] for side, code in zip(rates, (n, m), strict=True)
+        )
+        if abs(g) > 3:
+            g /= 1 + eta_u * (v @ v) + eta_v * (u @ u) + nu_b + nu_c
+        x.user_factors[n] = shrink_u * u - eta_u * g * v
+        x.item_factors[m] = shrink_v * v - eta_v * g * u
+        if x.user_biases is not None and x.item_biases is not None:
+            x.user_biases[n] = shrink_b * x.user_biases[n] - nu_b * g
+            x.item_biases[m] = shrink_c * x.item_biases[m] - nu_c * g
+    return total
+
+
+def _scaled(model: Model, units: Model, by: Any) -> Model:
+    names = ("user_factors", "item_factors", "user_biases", "item_biases")
+    parts = {name: getattr(model, name) for name in names}
+    return replace(
+        model,
+        **{k: None if part is None else by(part, getattr(units, k)) for k, part in parts.items()},
+    )
+
+
+def _random_order(n: int, seed: int, stream: int, part: int) -> Array:
+    """Return a permutation of 0..n-1: the shuffle of Fisher and Yates with counted numbers."""
+    index = np.arange(n, dtype=np.uint64)
+    words = _random_words(seed, stream, np.full_like(index, part), index)[0]
+    order = np.arange(n)
+    for i in range(n - 1, 0, -1):
+        j = (int(words[i]) * (i + 1)) >> 32
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def _segments(count: Array, n_segments: int) -> Array:
+    """Return where segments of about equal count begin, none of them longer than 2**16."""
+    n_segments = max(1, min(n_segments, len(count)))
+    sums = np.concatenate([[0], np.cumsum(count)])
+    targets = [int(float(sums[-1]) * p / n_segments) for p in range(1, n_segments)]
+    cuts = np.unique([0, *np.searchsorted(sums[:-1], targets), len(count)])
+    starts = [np.arange(a, b, 2**16) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return np.concatenate(starts)
+
+
 # ---- the model -------------------------------------------------------------------------------
 
 
 def initial_factors(n_rows: int, n_factors: int, init_std: float, seed: int, side: int) -> Array:
     """Return the random start of a side (0 users, 1 items), (n_rows, F), in float64.
 
-    Entry (i, f) is number f % 4 of the four standard normal numbers that belong to the counter
-    (f // 4, side + 1, i), times ``init_std``: Philox4x32-10 keyed by the seed, and Box-Muller on
-    two words at a time.
+    Entry (i, f) is number f % 4 of the four standard normal numbers that Box and Muller make, two
+    words at a time, of the random words number f // 4 of row i; times ``init_std``.
     """
     groups = -(-n_factors // 4)
     rows, columns = np.meshgrid(np.arange(n_rows), np.arange(groups), indexing="ij")
-    counter = [columns, np.full_like(rows, side + 1), rows, np.zeros_like(rows)]
-    words = _philox([c.astype(np.uint64) for c in counter], seed)
+    words = _random_words(seed, _USER_FACTORS + side, rows, columns)
     a, b, c, d = ((word.astype(np.float64) + 0.5) / 2**32 for word in words)
-    pairs = ((a, b), (c, d))
     normals = [
         np.sqrt(-2 * np.log(radius)) * turn(2 * np.pi * angle)
-        for radius, angle in pairs
+        for radius, angle in ((a, b), (c, d))
         for turn in (np.cos, np.sin)
     ]
     return init_std * np.stack(normals, axis=2).reshape(n_rows, 4 * groups)[:, :n_factors]
-
-
-def _philox(x: list[Array], seed: int) -> list[Array]:
-    """Return Philox4x32-10 of a counter of four 32-bit words (Salmon et al., SC 2011)."""
-    low, shift = np.uint64(2**32 - 1), np.uint64(32)
-    key = [seed % 2**32, seed // 2**32]
-    for _ in range(10):
-        product0, product1 = np.uint64(0xD2511F53) * x[0], np.uint64(0xCD9E8D57) * x[2]
-        x = [
-            (product1 >> shift) ^ x[1] ^ np.uint64(key[0]),
-            product1 & low,
-            (product0 >> shift) ^ x[3] ^ np.uint64(key[1]),
-            product0 & low,
-        ]
-        key = [(key[0] + 0x9E3779B9) % 2**32, (key[1] + 0xBB67AE85) % 2**32]
-    return x
 
 
 def predict(model: Model, users: Array, items: Array) -> Array:
@@ -423,6 +573,24 @@ class _Rows:
     items: Array
     values: Array
     shape: tuple[int, int]
+
+
+def _random_words(seed: int, stream: int, part: Array, index: Array) -> list[Array]:
+    """Return the four 32-bit words of each counter: Philox4x32-10 (Salmon et al., SC 2011)."""
+    low, shift = np.uint64(2**32 - 1), np.uint64(32)
+    part = part.astype(np.uint64)
+    x = [index.astype(np.uint64), np.full_like(part, stream), part & low, part >> shift]
+    key = [seed % 2**32, seed // 2**32]
+    for _ in range(10):
+        product0, product1 = np.uint64(0xD2511F53) * x[0], np.uint64(0xCD9E8D57) * x[2]
+        x = [
+            (product1 >> shift) ^ x[1] ^ np.uint64(key[0]),
+            product1 & low,
+            (product0 >> shift) ^ x[3] ^ np.uint64(key[1]),
+            product0 & low,
+        ]
+        key = [(key[0] + 0x9E3779B9) % 2**32, (key[1] + 0xBB67AE85) % 2**32]
+    return x
 
 
 def _model_of(parts: list[Array | None]) -> Model:

@@ -286,6 +286,8 @@ def test_bad_ids(side, ids, error, message):
         ([True, False], TypeError, "True at position 0"),
         (np.array([True, False]), TypeError, "a rating of 0 is not the same as no rating"),
         ([1, 2j], TypeError, "type complex"),
+        (np.array([1, np.complex64(2)], object), TypeError, "type complex64"),
+        (np.array([1, np.True_], object), TypeError, "type bool"),
         ([1, 10**400], ValueError, "position 1 .* too large for float64"),
         ([[1], [2]], ValueError, r"shape \(2, 1\)"),
         ([1], ValueError, "1 were given for 2"),

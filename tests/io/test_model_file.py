@@ -218,6 +218,20 @@ def test_a_file_rewritten_by_the_public_library_has_a_stale_checksum(tmp_path: P
     assert_same(_core.load_model(tmp_path / "r", verify_checksum=False), model)
 
 
+def test_biases_on_one_side_alone_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    _core.save_model(path, **make_model(biases=False, seen=False))
+    data = path.read_bytes()
+    header, begin = read_header(data)
+    end = len(data) - begin
+    header["item_biases"] = {"dtype": "F32", "shape": [4], "data_offsets": [end, end + 16]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 64)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[begin:] + bytes(16))
+    with pytest.raises(_core.ModelFileError, match="both sides"):
+        _core.load_model(path, verify_checksum=False)
+
+
 def test_content_errors_are_value_errors(tmp_path: Path) -> None:
     assert issubclass(_core.ModelFileError, ValueError)
     assert not issubclass(_core.ModelFileError, OSError)
@@ -411,7 +425,7 @@ def test_a_killed_save_leaves_the_earlier_file(tmp_path: Path) -> None:
 def test_saving_releases_the_gil(tmp_path: Path) -> None:
     factors = np.ones((500_000, 64), np.float32)
     ids = np.arange(500_000)
-    arguments = (factors, factors[:1], None, None, 0.0, ids, ids[:1], None, {})
+    arguments: tuple[Any, ...] = (factors, factors[:1], None, None, 0.0, ids, ids[:1], None, {})
     for _ in range(20):  # this thread may be unlucky and sleep all the while
         before = bytes_written("self")
         thread = threading.Thread(target=_core.save_model, args=(tmp_path / "m", *arguments))

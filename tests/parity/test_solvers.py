@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SHAPES, SIZES, Problem, assert_near, make_hollow_problem, make_problem, model_of
+from conftest import SHAPES, SIZES, Problem, assert_near, make_hollow_problem, make_large_problem, make_problem, model_of
 
 import matfac as mf
 from matfac import reference
@@ -18,7 +18,12 @@ PENALTIES = (
     reference.Penalty(0.05, 0.05, 1.0),
 )
 EXACT_SOLVERS = ("als", "batch")
+SMALL = (31, 23, 0.4)
 each_penalty = pytest.mark.parametrize("penalty", PENALTIES, ids=["plain", "between", "weighted"])
+each_size_or_shape = pytest.mark.parametrize(
+    ("shape", "n_factors"),
+    [*((shape, 7) for shape in SHAPES), *((SMALL, n_factors) for n_factors in SIZES)],
+)
 with_and_without_biases = pytest.mark.parametrize("biases", [True, False], ids=["biases", "bare"])
 
 
@@ -59,7 +64,7 @@ def assert_model_near(
 ) -> None:
     assert_near(fitted.user_factors_, twin.user_factors, operation, dtype)
     assert_near(fitted.item_factors_, twin.item_factors, operation, dtype)
-    assert fitted.global_mean_ == twin.global_mean
+    assert fitted.global_mean_ == pytest.approx(twin.global_mean, rel=1e-14)
     if twin.user_biases is None:
         assert fitted.user_biases_ is None and fitted.item_biases_ is None
         return
@@ -72,8 +77,7 @@ def assert_model_near(
 
 
 @with_and_without_biases
-@pytest.mark.parametrize("n_factors", SIZES)
-@pytest.mark.parametrize("shape", SHAPES)
+@each_size_or_shape
 def test_als_equals_twin(shape, n_factors, biases, dtype):
     p, penalty = make_problem(shape, n_factors, dtype), PENALTIES[2]
     fitted = fit(p, penalty, solver="als", max_iter=1, biases=biases)
@@ -124,8 +128,7 @@ def test_singular_rows_of_exact_numbers(dtype):
 
 
 @with_and_without_biases
-@pytest.mark.parametrize("n_factors", SIZES)
-@pytest.mark.parametrize("shape", SHAPES)
+@each_size_or_shape
 def test_batch_equals_twin(shape, n_factors, biases, dtype):
     p, penalty = make_problem(shape, n_factors, dtype), PENALTIES[2]
     fitted = fit(p, penalty, solver="batch", max_iter=2, biases=biases)
@@ -141,6 +144,49 @@ def test_batch_equals_twin_over_steps_and_penalties(penalty, biases, dtype):
         fitted = fit(p, penalty, solver="batch", max_iter=4, biases=biases)
         twin = reference.batch_fit(p.exact().R, start_of(p, biases), penalty, 4)
         assert_model_near(fitted, twin, "batch", dtype)
+
+
+# ---- sgd -----------------------------------------------------------------------------------------
+
+
+def check_sgd(p: Problem, penalty: reference.Penalty, biases: bool, **options: Any) -> None:
+    options = {"learning_rate": 0.2, "max_iter": 3, **options}
+    seed = 2**33 + 4
+    fitted = fit(p, penalty, solver="sgd", biases=biases, random_state=seed, **options)
+    twin, objectives = reference.sgd_fit(
+        p.exact().R,
+        start_of(p, biases),
+        penalty,
+        options["max_iter"],
+        learning_rate=options["learning_rate"],
+        seed=seed,
+        dtype=p.dtype,
+    )
+    assert_model_near(fitted, twin, "sgd", p.dtype)
+    assert_near(fitted.history_["objective"], objectives, "objective", p.dtype)
+
+
+@with_and_without_biases
+@each_size_or_shape
+def test_sgd_equals_twin(shape, n_factors, biases, dtype):
+    check_sgd(make_problem(shape, n_factors, dtype), PENALTIES[1], biases)
+
+
+@each_penalty
+@with_and_without_biases
+def test_sgd_equals_twin_over_many_blocks(penalty, biases, dtype):
+    p = make_large_problem(8, dtype, n_draws=9000)
+    assert len(reference.sgd_blocks(p.R, 8, dtype=dtype)) > 3
+    check_sgd(p, penalty, biases, max_iter=2)
+
+
+def test_sgd_equals_twin_where_steps_are_damped(dtype):
+    """Outliers far beyond three standard deviations, and a rate that would overshoot on them."""
+    p = make_problem("general", 7, dtype)
+    values = p.R.values.copy()
+    values[::40] += 200
+    R = mf.Ratings.from_csr_arrays(p.R.offsets, p.R.items, values, p.R.n_items)
+    check_sgd(Problem(R, p.U, p.V), PENALTIES[1], True, learning_rate=1.0)
 
 
 # ---- what every solver shares --------------------------------------------------------------------

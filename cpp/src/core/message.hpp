@@ -1,5 +1,6 @@
 #pragma once
 
+#include <locale>
 #include <sstream>
 #include <string>
 
@@ -11,6 +12,7 @@ namespace matfac {
 template <class... Parts>
 std::string message(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());  // the host may have set another one
   out.precision(9);
   (out << ... << parts);
   return out.str();

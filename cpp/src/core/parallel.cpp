@@ -1,5 +1,7 @@
 #include "core/parallel.hpp"
 
+#include <algorithm>
+
 #include "core/message.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -34,7 +36,9 @@ int resolve_threads(int n_threads) {
   require(n_threads >= 0, "n_threads must be at least 0 (0: all), not ", n_threads);
 #ifdef _OPENMP
   if (g_team_lost.load(std::memory_order_relaxed)) return 1;
-  return n_threads > 0 ? n_threads : omp_get_max_threads();
+  // Results do not depend on the number, so an absurd one is cut to what the system can be trusted to start.
+  const int most = std::max(64, 4 * omp_get_num_procs());
+  return std::min(n_threads > 0 ? n_threads : omp_get_max_threads(), most);
 #else
   return 1;
 #endif

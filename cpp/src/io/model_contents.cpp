@@ -10,6 +10,7 @@
 #include "io/model_format.hpp"
 #include "io/safetensors.hpp"
 #include "io/utf8.hpp"
+#include "model/check.hpp"
 
 namespace matfac {
 namespace {
@@ -193,6 +194,7 @@ ModelContents read_contents(std::span<const std::byte> file) {
   contents.record.item_ids = read_ids(source, format::kItemIds, n_items);
   read_seen(source, n_users, n_items, contents);
   source.check_exhausted();
+  std::visit([](const auto& model) { require_consistent(model); }, contents.model);
   for (const auto& [key, value] : header.metadata) {
     if (!format::is_reserved(key)) contents.record.metadata[key] = value.text;
   }

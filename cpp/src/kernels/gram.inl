@@ -51,16 +51,26 @@ MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index s
   }
 }
 
-// The upper triangle of A += panel^T panel (and what shares a register with it).
+// The upper triangle of A += panel^T panel (and what shares a register with it). Tiles of one register wait for their own
+// accumulators, so what is left of a row is split 2 + 2 rather than 3 + 1.
 template <class T>
 MATFAC_INLINE void update_gram(const T* panel, Index n, Index stride, Index n_factors, T* a) {
   for (Index i = 0; i < n_factors; i += kTileRows) {
+    const T* const rows = panel + i;
     Index j = i / kWidth<T> * kWidth<T>;
-    for (; j + kTileRegisters * kWidth<T> <= stride; j += kTileRegisters * kWidth<T>) {
-      update_tile<T, kTileRows, kTileRegisters>(panel + i, panel + j, n, stride, a + i * stride + j);
-    }
-    for (; j < stride; j += kWidth<T>) {
-      update_tile<T, kTileRows, 1>(panel + i, panel + j, n, stride, a + i * stride + j);
+    while (j < stride) {
+      const Index left = (stride - j) / kWidth<T>;
+      T* const tile = a + i * stride + j;
+      if (left >= kTileRegisters && left != 4) {
+        update_tile<T, kTileRows, kTileRegisters>(rows, panel + j, n, stride, tile);
+        j += kTileRegisters * kWidth<T>;
+      } else if (left >= 2) {
+        update_tile<T, kTileRows, 2>(rows, panel + j, n, stride, tile);
+        j += 2 * kWidth<T>;
+      } else {
+        update_tile<T, kTileRows, 1>(rows, panel + j, n, stride, tile);
+        j += kWidth<T>;
+      }
     }
   }
 }

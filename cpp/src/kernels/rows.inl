@@ -89,7 +89,13 @@ T dot(const T* a, const T* b, Index n) {
 
 template <class T>
 void scores(const T* u, const T* item_factors, Index n_factors, Index n, T* out) {
-  for (Index i = 0; i < n; ++i) out[i] = dot_any(u, item_factors + i * n_factors, n_factors);
+  if (n_factors % kGroup<T> != 0) {
+    for (Index i = 0; i < n; ++i) out[i] = dot_any(u, item_factors + i * n_factors, n_factors);
+    return;
+  }
+  with_length<T>(n_factors, [&](auto length) __attribute__((always_inline)) {
+    for (Index i = 0; i < n; ++i) out[i] = dot_groups(u, item_factors + i * n_factors, length);
+  });
 }
 
 }  // namespace

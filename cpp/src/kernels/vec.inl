@@ -53,7 +53,7 @@ MATFAC_INLINE void store_register(T* p, Register<T> x) {
 }
 template <class T>
 MATFAC_INLINE Register<T> splat(T x) {
-  return Register<T>{} + x;
+  return x - Register<T>{};  // a broadcast: unlike 0 + x, x - 0 is x for every x, so nothing is computed
 }
 
 // a * b + c, in one rounding where the level has it.

@@ -5,32 +5,42 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import platform
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from matfac import MatrixFactorization, Ratings, datasets, load, metrics, runtime_info
-from matfac._cli._options import model_from, reading_from
+from matfac import MatrixFactorization, datasets, load, metrics, runtime_info
+from matfac._cli._inputs import (
+    checked_output,
+    ids_in_kind_of,
+    in_kind_of,
+    read_pairs,
+    read_ratings,
+    say,
+)
+from matfac._cli._options import model_from
 from matfac._cli._titles import read_titles
 from matfac._ids import IdArray
+
+#: Seed of what is generated or drawn where nobody chose one.
+_SEED = 0
 
 
 def train(options: argparse.Namespace) -> int:
     """Fit a model to a file and write it."""
     model = model_from(options)
-    model._native_settings()  # refuses bad parameters before anything is read
-    output = _checked_output(options.output)
-    ratings = _read(options.ratings, options)
+    model._checked_parameters()  # refuses bad parameters before anything is read
+    output = checked_output(options.output, (options.ratings, options.test))
+    ratings = read_ratings(options.ratings, options)
     held_out = None
     if options.test is not None:
-        held_out = _read(options.test, options)
+        test = read_ratings(options.test, options)
+        held_out = in_kind_of(test, ratings.user_ids, ratings.item_ids)
     elif options.test_fraction is not None:
-        seed = options.random_state if hasattr(options, "random_state") else 0
+        seed = model.random_state
         ratings, held_out = ratings.split(options.test_fraction, random_state=seed)
     interrupted = False
     try:
@@ -39,9 +49,9 @@ def train(options: argparse.Namespace) -> int:
         if not hasattr(model, "item_factors_"):
             raise
         interrupted = True
-        _say(f"interrupted after {model.n_iter_} iterations; the model so far is kept")
+        say(f"interrupted after {model.n_iter_} iterations; the model so far is kept")
     model.save(output)
-    history = model.history_
+    kept = model.best_iteration_ - 1
     result = {
         "model": str(output),
         "n_users": ratings.n_users,
@@ -49,12 +59,11 @@ def train(options: argparse.Namespace) -> int:
         "n_ratings": ratings.nnz,
         "n_iter": model.n_iter_,
         "stop_reason": model.stop_reason_,
-        "train_rmse": history["train_rmse"][-1],
-        "seconds": history["seconds"][-1],
+        "train_rmse": model.history_["train_rmse"][kept],
+        "seconds": model.history_["seconds"][-1],
     }
     if held_out is not None:
-        result["n_test"] = held_out.nnz
-        result["eval_rmse"] = model.score(held_out)
+        result |= {"n_test": held_out.nnz, "test_rmse": model.score(held_out)}
     _show(options, result)
     return 130 if interrupted else 0
 
@@ -62,15 +71,16 @@ def train(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Measure a model on a file of ratings."""
     model = load(options.model)
-    ratings = _read(options.ratings, options)
-    estimates = model.predict(ratings)
-    users, items, _ = ratings.to_arrays()
+    read = read_ratings(options.ratings, options)
+    ratings = in_kind_of(read, model.user_ids_, model.item_ids_)
+    users, items = model._codes_of(ratings)
+    estimates = model._predict_codes(users, items)
     result = {
         "rmse": metrics.rmse(ratings.values, estimates),
         "mae": metrics.mae(ratings.values, estimates),
         "n_ratings": ratings.nnz,
-        "n_unknown_users": int(np.sum(~np.isin(users, model.user_ids_))),
-        "n_unknown_items": int(np.sum(~np.isin(items, model.item_ids_))),
+        "n_ratings_of_unknown_users": int(np.sum(users < 0)),
+        "n_ratings_of_unknown_items": int(np.sum(items < 0)),
     }
     _show(options, result)
     return 0
@@ -78,21 +88,21 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """Estimate pairs from a file or from the command line, in the order given."""
-    model = load(options.model)
-    if (options.pairs is None) == (options.users is None and options.items is None):
+    by_name = options.users is not None or options.items is not None
+    if (options.pairs is not None) == by_name:
         raise ValueError("predict needs either a file of pairs, or --users and --items")
-    if options.pairs is not None:
-        users, items = _read_pairs(options)
+    if by_name and len(options.users or ()) != len(options.items or ()):
+        raise ValueError(
+            f"--users names {len(options.users or ())} and --items {len(options.items or ())}: "
+            "one of each is needed per pair"
+        )
+    model = load(options.model)
+    if by_name:
+        users, items = np.array(options.users), np.array(options.items)
     else:
-        if options.users is None or options.items is None:
-            raise ValueError("--users and --items go together")
-        if len(options.users) != len(options.items):
-            raise ValueError(
-                f"--users names {len(options.users)} and --items {len(options.items)}: one of each "
-                "per pair is needed"
-            )
-        users = _raw_ids(options.users, model.user_ids_, "user")
-        items = _raw_ids(options.items, model.item_ids_, "item")
+        users, items = read_pairs(options)
+    users = ids_in_kind_of(users, model.user_ids_, "user")
+    items = ids_in_kind_of(items, model.item_ids_, "item")
     estimates = model.predict(users, items).tolist()
     rows = list(zip(users.tolist(), items.tolist(), estimates, strict=True))
     if options.json:
@@ -109,16 +119,12 @@ def recommend(options: argparse.Namespace) -> int:
     """List the best items for users of the training."""
     model = load(options.model)
     titles = {} if options.titles is None else read_titles(options.titles)
-    if options.all_users:
-        users = model.user_ids_
-    else:
-        users = _raw_ids(options.users, model.user_ids_, "user")
-        unknown = users[~np.isin(users, model.user_ids_)]
-        if unknown.size:
-            raise ValueError(
-                f"user {unknown[0].item()!r} is not in the model; it knows {len(model.user_ids_)} "
-                f"users, from {model.user_ids_[0].item()!r} to {model.user_ids_[-1].item()!r}"
-            )
+    if model._seen is None and not options.include_seen:
+        raise ValueError(
+            f"{options.model} does not hold what each user rated in training; to list the best "
+            "items nevertheless, rated ones among them, add --include-seen"
+        )
+    users = model.user_ids_ if options.all_users else _known_users(options.users, model)
     ranking = model.recommend(users, options.n, exclude_seen=not options.include_seen)
     lists = [
         [
@@ -142,8 +148,8 @@ def recommend(options: argparse.Namespace) -> int:
 def demo(options: argparse.Namespace) -> int:
     """Generate ratings, train, and show what comes out."""
     start = time.perf_counter()
-    ratings = datasets.make_ratings(5000, 2000, 400_000, random_state=0)
-    train_set, test_set = ratings.split(0.1, random_state=0)
+    ratings = datasets.make_ratings(5000, 2000, 400_000, random_state=_SEED)
+    train_set, test_set = ratings.split(0.1, random_state=_SEED)
     if not options.json:
         print(f"generated ratings: {ratings}")
     model = MatrixFactorization().fit(train_set, test_set)
@@ -194,49 +200,16 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: str, options: argparse.Namespace) -> Ratings:
-    ratings = Ratings.read(path, **reading_from(options))
-    _say(f"read {ratings.source}")
-    _say(f"     {ratings}")
-    return ratings
-
-
-def _read_pairs(options: argparse.Namespace) -> tuple[IdArray, IdArray]:
-    """Return raw users and items of a file, in its order."""
-    from matfac._reading import ReadOptions, read_triplets
-
-    chosen = reading_from(options)
-    columns = {"user": chosen.pop("user"), "item": chosen.pop("item")}
-    columns |= {"rating": False, "timestamp": False}
-    pairs, guess = read_triplets(
-        options.pairs, ReadOptions(columns=columns, dtype=None, **chosen)
-    )
-    _say(f"read {guess}")
-    return pairs.user_ids[pairs.users], pairs.item_ids[pairs.items]
-
-
-def _checked_output(path: str) -> Path:
-    """Refuse a place that cannot be written to before any work is done."""
-    output = Path(path)
-    folder = output.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(2, "the folder of the output does not exist", str(folder))
-    if output.is_dir():
-        raise IsADirectoryError(21, "the output is a folder; name a file", str(output))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(13, "the folder of the output is not writeable", str(folder))
-    return output
-
-
-def _raw_ids(texts: list[str], known: IdArray, what: str) -> IdArray:
-    """Return ids of the command line in the kind of the model's."""
-    if known.dtype.kind != "i":
-        return np.array(texts)
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except (ValueError, OverflowError):
-        wrong = next(text for text in texts if not text.lstrip("-").isdecimal())
-        raise ValueError(f"{what} {wrong!r}: the {what}s of this model are integers") from None
+def _known_users(texts: list[str], model: MatrixFactorization) -> IdArray:
+    users = ids_in_kind_of(np.array(texts), model.user_ids_, "user")
+    unknown = users[~np.isin(users, model.user_ids_)]
+    if unknown.size:
+        known = model.user_ids_
+        raise ValueError(
+            f"user {unknown[0].item()!r} is not in the model; it knows {len(known):,} users, from "
+            f"{known[0].item()!r} to {known[-1].item()!r}"
+        )
+    return users
 
 
 def _title(titles: dict[str, str], item: object) -> dict[str, str]:
@@ -254,7 +227,3 @@ def _show(options: argparse.Namespace, result: dict[str, Any]) -> None:
         if isinstance(value, list):
             shown = ", ".join(map(str, value))
         print(f"{key:<{width}}  {shown}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -18,6 +19,8 @@ _FAILED, _INTERRUPTED = 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = build_parser()
+    if arguments is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # titles a terminal cannot show
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -41,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="matfac",
-        description="Sparse matrix factorization for recommender systems: R ≈ U Vᵀ.",
+        description="Sparse matrix factorization for recommender systems.",
         epilog="matfac COMMAND --help tells the options of a command. Start with: matfac demo",
     )
     parser.add_argument("--version", action="version", version=f"matfac {_core.__version__}")
@@ -66,7 +69,10 @@ def build_parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="estimate ratings of (user, item) pairs")
     predict.add_argument("model", metavar="MODEL")
     predict.add_argument(
-        "pairs", metavar="PAIRS", nargs="?", help="file of users and items; other columns are ignored"
+        "pairs",
+        metavar="PAIRS",
+        nargs="?",
+        help="file of users and items; other columns are ignored",
     )
     predict.add_argument("--users", metavar="ID", nargs="+", help="instead of a file: users ...")
     predict.add_argument("--items", metavar="ID", nargs="+", help="... and as many items")

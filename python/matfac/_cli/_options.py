@@ -13,7 +13,10 @@ _MODEL_OPTIONS: dict[str, tuple[Any, str]] = {
     "n_factors": (int, "latent factors"),
     "solver": (str, "als, sgd or batch"),
     "loss": (str, "squared"),
-    "regularization": (float, "penalty on the factors: one number, or one for users and one for items"),
+    "regularization": (
+        float,
+        "penalty on the factors: one number, or one for users and one for items",
+    ),
     "bias_regularization": (float, "penalty on the biases, likewise"),
     "regularization_exponent": (float, "0: plain, 1: weighted by the number of ratings"),
     "learning_rate": (float, "initial rate of sgd"),

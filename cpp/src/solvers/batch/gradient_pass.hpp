@@ -24,7 +24,9 @@ class GradientPass {
       : ratings_(ratings), kernels_(kernels), n_threads_(n_threads) {
     const Index nnz = ratings.nnz();
     rows_ = balanced_partition(ratings.offsets, ratings.n_users, std::clamp<Index>(nnz / 32768, 1, 4096));
-    segments_ = item_segments(std::clamp<Index>(nnz / 16384, 1, 64));
+    // Enough segments that no thread waits long for another; the result does not depend on their number.
+    const int threads = resolve_threads(n_threads);
+    segments_ = item_segments(threads == 1 ? 1 : std::clamp<Index>(nnz / 16384, 1, 4 * threads));
   }
 
   /// user_gradient := d(loss)/dU, item_gradient := d(loss)/dV; returns the loss. `offset` is added to every estimate.

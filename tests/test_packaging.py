@@ -1,0 +1,188 @@
+"""What an installed matfac is: its files, what importing it costs, how it behaves in a process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+import matfac as mf
+from matfac import _core
+
+#: Used only when needed, and then imported there.
+HEAVY = ("narwhals", "pandas", "polars", "pyarrow", "safetensors", "scipy", "sklearn", "tqdm")
+LEVELS = mf.runtime_info()["instruction_sets"]
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the code in a new process; one that hangs fails the test."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def output_of(code: str, **environment: str) -> str:
+    result = run_python(code, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+# ---- files and versions ------------------------------------------------------------------------
+
+
+def test_the_types_are_installed_and_the_sources_are_not() -> None:
+    names = {path.name for path in importlib.resources.files("matfac").iterdir()}
+    assert {"py.typed", "_core.pyi", "__init__.py"} <= names
+    files = importlib.metadata.files("matfac") or []
+    assert files
+    for file in files:
+        assert file.suffix not in {".cpp", ".hpp", ".inl", ".a", ".cmake"}, file
+        assert file.parts[0].startswith("matfac") or file.name in {"matfac", "matfac.exe"}, file
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = importlib.metadata.version("matfac")
+    assert mf.__version__ == _core.__version__ == mf.runtime_info()["version"] == version
+
+
+def test_the_command_is_installed() -> None:
+    scripts = importlib.metadata.entry_points(group="console_scripts", name="matfac")
+    assert [script.value for script in scripts] == ["matfac._cli:main"]
+
+
+# ---- import ------------------------------------------------------------------------------------
+
+
+def test_importing_matfac_imports_nothing_heavy() -> None:
+    loaded = output_of("import sys, matfac; print(*sys.modules)").split()
+    assert "matfac._core" in loaded
+    assert {name.split(".")[0] for name in loaded} & set(HEAVY) == set()
+    assert "matfac.reference" not in loaded
+
+
+def test_fitting_arrays_imports_nothing_heavy() -> None:
+    code = """
+        import sys, matfac
+        R = matfac.datasets.make_ratings(30, 20, 200, random_state=0)
+        matfac.MatrixFactorization(4, max_iter=2).fit(R).predict(R.user_ids[:1], R.item_ids[:1])
+        print(*sys.modules)
+    """
+    loaded = output_of(inspect.cleandoc(code)).split()
+    assert {name.split(".")[0] for name in loaded} & set(HEAVY) == set()
+
+
+# ---- defaults live in C++ ----------------------------------------------------------------------
+
+#: Parameters of Python alone, and those that C++ calls otherwise.
+PYTHON_ONLY = {"dtype", "verbose", "callbacks"}
+OTHER_NAMES = {"random_state": "seed"}
+
+
+def test_the_defaults_are_those_of_the_core() -> None:
+    settings = _core.Settings()
+    parameters = dict(inspect.signature(mf.MatrixFactorization).parameters)
+    for name in PYTHON_ONLY & set(parameters):
+        del parameters[name]
+    compared = set()
+    for name, parameter in parameters.items():
+        native = getattr(settings, OTHER_NAMES.get(name, name))
+        default = parameter.default
+        if isinstance(native, tuple) and not isinstance(default, tuple):
+            default = (default, default)
+        assert default == native, name
+        assert type(default) is type(native) or default == native, name
+        compared.add(OTHER_NAMES.get(name, name))
+    properties = {n for n, v in inspect.getmembers(_core.Settings) if isinstance(v, property)}
+    assert compared == properties
+
+
+# ---- instruction sets --------------------------------------------------------------------------
+
+USE_EVERYTHING = """
+import numpy as np, matfac
+from matfac import reference
+print(matfac.runtime_info()["instruction_set"])
+R = matfac.datasets.make_ratings(90, 70, 1500, random_state=0)
+rng = np.random.default_rng(0)
+for dtype, tolerance in (("float32", 2e-5), ("float64", 1e-12)):
+    S = R.astype(dtype)
+    for F in (1, 16, 33):
+        U = rng.normal(size=(R.n_users, F)).astype(dtype)
+        V = rng.normal(size=(R.n_items, F)).astype(dtype)
+        exact = reference.residuals(R.astype("float64"), U.astype(float), V.astype(float))
+        allowed = 20 * F * tolerance
+        np.testing.assert_allclose(matfac.residuals(S, U, V), exact, rtol=0, atol=allowed)
+    for solver in ("als", "sgd", "batch"):
+        model = matfac.MatrixFactorization(8, solver=solver, max_iter=5, dtype=dtype).fit(S)
+        assert model.score(S) < np.std(R.values), solver
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_instruction_set_of_this_machine_works_when_forced(level: str) -> None:
+    assert output_of(USE_EVERYTHING, MATFAC_ISA=level) == level
+
+
+def test_the_best_instruction_set_is_the_default() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "MATFAC_ISA"}
+    code = "import matfac; print(matfac.runtime_info()['instruction_set'])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == LEVELS[-1]
+
+
+def test_an_unknown_instruction_set_is_an_error_at_the_first_use() -> None:
+    code = """
+        import matfac
+        try:
+            matfac.runtime_info()
+        except ValueError as error:
+            print(error)
+    """
+    message = output_of(inspect.cleandoc(code), MATFAC_ISA="sse9")
+    assert "MATFAC_ISA is 'sse9'" in message
+    assert all(level in message for level in LEVELS)
+
+
+# ---- fork --------------------------------------------------------------------------------------
+
+FORK = """
+import os, signal, sys, warnings
+import numpy as np, matfac
+warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads: the point
+R = matfac.datasets.make_ratings(200, 100, 5000, random_state=0)
+
+def fit():
+    model = matfac.MatrixFactorization(8, solver=sys.argv[1], max_iter=3, n_threads=2).fit(R)
+    return model.user_factors_.tobytes()
+
+before = fit()
+child = os.fork()
+if child == 0:
+    signal.alarm(100)  # ends a child that hangs
+    same = fit() == before
+    os._exit(0 if same else 1)
+_, status = os.waitpid(child, 0)
+assert fit() == before
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("solver", ["als", "sgd", "batch"])
+def test_a_forked_child_works_and_gives_the_same(solver: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", FORK, solver], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "0"
