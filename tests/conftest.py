@@ -28,9 +28,9 @@ SOLVERS = ("als", "sgd", "batch")
 
 #: How far a native result may be from its float64 twin, by operation and dtype.
 #:
-#: "sum" is relative to the sum of the absolute values of the terms that were added, which is what
-#: rounding is proportional to, whatever cancels. The others are relative to the largest entry of the
-#: result: systems that are solved amplify rounding by their condition.
+#: "sum" is relative to the sum of the absolute terms that were added, which rounding is proportional
+#: to, whatever cancels. The others are relative to the largest entry of the result: systems that are
+#: solved amplify rounding by their condition.
 TOLERANCES: dict[str, dict[str, float]] = {
     "sum": {"float32": 2e-6, "float64": 4e-15},
     "epoch": {"float32": 2e-5, "float64": 2e-14},

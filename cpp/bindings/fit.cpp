@@ -51,6 +51,7 @@ py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array
       return !answer.is(py::bool_(false));
     } catch (py::error_already_set& error) {
       raised = error.value();
+      if (error.trace()) PyException_SetTraceback(raised.ptr(), error.trace().ptr());
       return false;
     }
   };

@@ -10,10 +10,26 @@ namespace {
 using namespace py::literals;
 
 template <class T>
+bool overlap(MatrixView<const T> a, MatrixView<const T> b) {
+  return a.data < b.data + b.size() && b.data < a.data + a.size();
+}
+
+/// A vector as a matrix of one row.
+template <class T>
+MatrixView<const T> as_matrix(std::span<const T> values) {
+  return {values.data(), 1, static_cast<Index>(values.size())};
+}
+
+template <class T>
 void bound_residuals(const BoundRatings<T>& ratings, const Array<T>& user_factors, const Array<T>& item_factors,
                      Array<T> out, int n_threads) {
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const auto result = mutable_vector(out, "out");
+  const auto target = as_matrix<T>(result);
+  if (overlap<T>(target, users) || overlap<T>(target, items) ||
+      overlap<T>(target, as_matrix<T>({ratings.view.values, static_cast<std::size_t>(ratings.view.nnz())}))) {
+    throw InvalidArgument("out must not share memory with the factors or the ratings: give an array of its own");
+  }
   const py::gil_scoped_release release;
   residuals<T>(ratings.view, users, items, result, n_threads);
 }
@@ -24,11 +40,6 @@ double bound_loss(const BoundRatings<T>& ratings, const Array<T>& user_factors, 
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const py::gil_scoped_release release;
   return loss<T>(ratings.view, users, items, n_threads);
-}
-
-template <class T>
-bool overlap(MatrixView<const T> a, MatrixView<const T> b) {
-  return a.data < b.data + b.size() && b.data < a.data + a.size();
 }
 
 template <class T>

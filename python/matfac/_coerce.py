@@ -142,7 +142,10 @@ def generator_from(random_state: object) -> np.random.Generator:
 
 def threads(n_threads: object) -> int:
     """Return a number of threads after checking it; 0 stands for all."""
-    return integer("n_threads", n_threads, least=0, expected="an integer (0: all)")
+    count = integer("n_threads", n_threads, expected="an integer (0: all)")
+    if count < 0:
+        raise ValueError(f"n_threads={count} must be at least 0 (0: all)")
+    return count
 
 
 def integer(

@@ -345,12 +345,11 @@ class MatrixFactorization(Parameters, FactorModel):
     ) -> list[NDArray[Any]]:
         """Return copies of the arrays in ``init``, checked."""
         if not isinstance(self.init, tuple | list) or len(self.init) not in (2, len(shapes)):
-            found = type(self.init).__name__
-            if isinstance(self.init, tuple | list):
-                found += f" of {len(self.init)}"
+            kind = type(self.init).__name__
+            found = f"{len(self.init)} arrays" if isinstance(self.init, tuple | list) else kind
             raise ValueError(
                 "init: expected 'random', (user_factors, item_factors) or, with biases, "
-                f"(user_factors, item_factors, user_biases, item_biases); got a {found}"
+                f"(user_factors, item_factors, user_biases, item_biases); got {found}"
             )
         arrays = []
         for (name, shape), array in zip(shapes.items(), self.init, strict=False):
@@ -390,8 +389,10 @@ class MatrixFactorization(Parameters, FactorModel):
 
 
 def _hooks(callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:
-    hooks = [callbacks] if callable(callbacks) else list(callbacks or ())
+    if callbacks is None:
+        return []
+    hooks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
     for hook in hooks:
         if not callable(hook):
-            raise TypeError(f"callbacks: {hook!r} cannot be called; expected functions of a dict")
+            raise TypeError(f"callbacks: {hook!r} is not callable; pass functions of one argument")
     return hooks

@@ -11,6 +11,7 @@ Throughout, R (N x M) is anything with the attributes of `Rows`, such as `matfac
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,6 +69,11 @@ class Penalty:
         factor, bias = (pair[side] if isinstance(pair, tuple) else pair for pair in pairs)
         return factor, bias
 
+    def turned(self) -> Penalty:
+        """Return the same with users and items exchanged."""
+        (a, b), (c, d) = self.of(1), self.of(0)
+        return Penalty((a, c), (b, d), self.regularization_exponent)
+
 
 # ---- the operations --------------------------------------------------------------------------
 
@@ -79,7 +85,8 @@ def user_codes(R: Rows) -> Array:
 
 def residuals(R: Rows, U: Array, V: Array) -> Array:
     """Return e_nm = u_n · v_m - r_nm on the pattern of R, (nnz,)."""
-    return np.sum(U[user_codes(R)] * V[R.items], axis=1) - R.values
+    e: Array = np.sum(U[user_codes(R)] * V[R.items], axis=1) - R.values
+    return e
 
 
 def loss(R: Rows, U: Array, V: Array) -> float:
@@ -159,7 +166,9 @@ def penalty_of(R: Rows, model: Model, penalty: Penalty) -> float:
 
 def objective(R: Rows, model: Model, penalty: Penalty) -> float:
     """Return ½ Σ (r_nm - r̂_nm)² + the penalty."""
-    return 0.5 * float(np.sum((R.values - estimates(R, model)) ** 2)) + penalty_of(R, model, penalty)
+    return 0.5 * float(np.sum((R.values - estimates(R, model)) ** 2)) + penalty_of(
+        R, model, penalty
+    )
 
 
 # ---- alternating least squares ---------------------------------------------------------------
@@ -172,34 +181,26 @@ def transpose(R: Rows) -> Rows:
     return _Rows(offsets, user_codes(R)[by_item], R.values[by_item], (R.shape[1], R.shape[0]))
 
 
-def als_solve(
-    R: Rows,
-    fixed: Array,
-    fixed_biases: Array | None,
-    global_mean: float,
-    regularization: float,
-    bias_regularization: float,
-    exponent: float,
-) -> tuple[Array, Array | None]:
-    """Return the rows (and biases) of one side that are best for the other side held fixed.
+def fold_in(R: Rows, model: Model, penalty: Penalty) -> tuple[Array, Array | None]:
+    """Return the factors (and biases) of users that are best for the items' held fixed.
 
-    For each row n with ratings of the fixed rows v_m, minimizes over (u, b) ::
+    For each row n of R, a user with ratings r_nm, minimizes over (u, b) ::
 
         ½ Σ_m (r_nm - mu - c_m - b - v_m · u)² + ½ w_n (λ |u|² + β b²)
 
-    and takes the minimizer of least norm where it is not unique. A row without ratings is zero.
-    ``R`` has the wanted side as its rows. Returns (rows, F) and, with biases, (rows,).
+    and takes the minimizer of least norm where it is not unique. A user without ratings is zero.
     """
-    n_factors, with_bias = fixed.shape[1], fixed_biases is not None
-    solution = np.zeros((R.shape[0], n_factors + with_bias), fixed.dtype)
-    weights = count_weights(np.diff(R.offsets), exponent)
-    diagonal = np.array([regularization] * n_factors + [bias_regularization] * with_bias)
+    fixed, with_bias = model.item_factors, model.item_biases is not None
+    n_factors, (factor, bias) = fixed.shape[1], penalty.of(0)
+    diagonal = np.array([factor] * n_factors + [bias] * with_bias)
+    weights = count_weights(np.diff(R.offsets), penalty.regularization_exponent)
+    solution = np.zeros((R.shape[0], len(diagonal)), fixed.dtype)
     for n in np.flatnonzero(np.diff(R.offsets)):
         rated = slice(R.offsets[n], R.offsets[n + 1])
-        codes, target = R.items[rated], R.values[rated] - global_mean
+        codes, target = R.items[rated], R.values[rated] - model.global_mean
         columns = fixed[codes]
-        if fixed_biases is not None:
-            target = target - fixed_biases[codes]
+        if model.item_biases is not None:
+            target = target - model.item_biases[codes]
             columns = np.column_stack([columns, np.ones(len(codes))])
         system = columns.T @ columns + np.diag(weights[n] * diagonal)
         if np.all(diagonal > 0):
@@ -210,32 +211,18 @@ def als_solve(
 
 
 def als_sweep(R: Rows, model: Model, penalty: Penalty) -> Model:
-    """Return the model after one sweep: all users given the items, then all items given the users."""
-    mean, exponent = model.global_mean, penalty.regularization_exponent
-    U, b = als_solve(
-        R, model.item_factors, model.item_biases, mean, *penalty.of(0), exponent
-    )
-    V, c = als_solve(transpose(R), U, b, mean, *penalty.of(1), exponent)
-    return Model(U, V, b, c, mean)
-
-
-def fold_in(R: Rows, model: Model, penalty: Penalty) -> tuple[Array, Array | None]:
-    """Return factors (and biases) of the new users that are the rows of R, the items' held fixed."""
-    return als_solve(
-        R,
-        model.item_factors,
-        model.item_biases,
-        model.global_mean,
-        *penalty.of(0),
-        penalty.regularization_exponent,
-    )
+    """Return the model after a sweep: all users given the items, then all items given the users."""
+    U, b = fold_in(R, model, penalty)
+    turned = Model(model.item_factors, U, model.item_biases, b, model.global_mean)
+    V, c = fold_in(transpose(R), turned, penalty.turned())
+    return Model(U, V, b, c, model.global_mean)
 
 
 # ---- conjugate gradients ---------------------------------------------------------------------
 
 
 def objective_gradient(R: Rows, model: Model, penalty: Penalty) -> Model:
-    """Return the gradient of `objective` by each parameter (by mu it is 0, for mu is not fitted)."""
+    """Return the gradient of `objective` by each parameter but mu, which is not fitted."""
     users, e = user_codes(R), estimates(R, model) - R.values
     slopes: list[Array | None] = []
     parts = (model.user_factors, model.user_biases), (model.item_factors, model.item_biases)
@@ -246,10 +233,8 @@ def objective_gradient(R: Rows, model: Model, penalty: Penalty) -> Model:
         slope = weights[:, None] * factor * factors
         np.add.at(slope, own, e[:, None] * parts[1 - side][0][other])
         slopes.append(slope)
-        if biases is not None:
-            slopes.append(weights * bias * biases + np.bincount(own, e, len(biases)))
-        else:
-            slopes.append(None)
+        sums = np.bincount(own, e, len(weights))
+        slopes.append(None if biases is None else weights * bias * biases + sums)
     return _model_of(slopes)
 
 
@@ -359,11 +344,8 @@ def sgd_blocks(
     by_user = np.argsort(positions[0][users], kind="stable")
     rows, columns = segments[0][users][by_user], segments[1][R.items][by_user]
     n_rows, n_columns = (int(segment.max()) + 1 for segment in segments)
-    grid = np.split(
-        by_user[np.argsort(rows * n_columns + columns, kind="stable")],
-        np.cumsum(np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns))[:-1],
-    )
-    return [grid[row * n_columns : (row + 1) * n_columns] for row in range(n_rows)]
+    by_row = [(by_user[rows == r], columns[rows == r]) for r in range(n_rows)]
+    return [[entries[at == c] for c in range(n_columns)] for entries, at in by_row]
 
 
 def sgd_block_order(
@@ -399,15 +381,12 @@ def sgd_fit(
         η = learning_rate / √(1 + n T / 50),   ν = learning_rate / √(1 + n T)
 
     T is the time in epochs: the middle of the current block in the first epoch, the middle of the
-    epoch later. Where |g| > 3 it is divided by 1 + η_u |v|² + η_v |u|² + ν_b + ν_c (rates with their
-    denominators). ``dtype`` is that of the native run, on which the order depends.
+    epoch later. Where |g| > 3 it is divided by 1 + η_u |v|² + η_v |u|² + ν_b + ν_c (the rates with
+    their denominators). ``dtype`` is that of the native run, on which the order depends.
     """
     s = float(np.sqrt(np.mean((R.values - model.global_mean) ** 2))) or 1.0
-    units = Model(np.sqrt(s), np.sqrt(s), s, s)
-    x = _scaled(model, units, np.divide)
-    in_units = replace(
-        penalty, regularization=(penalty.of(0)[0] / s, penalty.of(1)[0] / s)
-    )
+    x = _scaled(model, 1 / s)
+    in_units = replace(penalty, regularization=(penalty.of(0)[0] / s, penalty.of(1)[0] / s))
     ratings = _Rows(R.offsets, R.items, (R.values - model.global_mean) / s, R.shape)
     n_factors = model.user_factors.shape[1]
     blocks = sgd_blocks(R, n_factors, seed=seed, dtype=dtype)
@@ -419,7 +398,7 @@ def sgd_fit(
             time = epoch + 0.5 if epoch else (i + 0.5) / len(order)
             total += _sgd_block(ratings, x, in_units, blocks[row][column], time, learning_rate)
         objectives.append(s * s * (total + penalty_of(R, x, in_units)))
-    return _scaled(x, units, np.multiply), objectives
+    return _scaled(x, s), objectives
 
 
 def _sgd_block(
@@ -455,13 +434,11 @@ def _sgd_block(
     return total
 
 
-def _scaled(model: Model, units: Model, by: Any) -> Model:
-    names = ("user_factors", "item_factors", "user_biases", "item_biases")
-    parts = {name: getattr(model, name) for name in names}
-    return replace(
-        model,
-        **{k: None if part is None else by(part, getattr(units, k)) for k, part in parts.items()},
-    )
+def _scaled(model: Model, scale: float) -> Model:
+    """Return copies of the parameters for estimates times ``scale``; mu stays."""
+    b, c = (None if x is None else x * scale for x in (model.user_biases, model.item_biases))
+    root = np.sqrt(scale)
+    return Model(model.user_factors * root, model.item_factors * root, b, c, model.global_mean)
 
 
 def _random_order(n: int, seed: int, stream: int, part: int) -> Array:
@@ -481,8 +458,7 @@ def _segments(count: Array, n_segments: int) -> Array:
     sums = np.concatenate([[0], np.cumsum(count)])
     targets = [int(float(sums[-1]) * p / n_segments) for p in range(1, n_segments)]
     cuts = np.unique([0, *np.searchsorted(sums[:-1], targets), len(count)])
-    starts = [np.arange(a, b, 2**16) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-    return np.concatenate(starts)
+    return np.concatenate([np.arange(a, b, 2**16) for a, b in pairwise(cuts)])
 
 
 # ---- the model -------------------------------------------------------------------------------
@@ -606,7 +582,7 @@ def _flat(model: Model) -> Array:
 
 def _moved(model: Model, step: float, direction: Array) -> Model:
     """Return the model whose parameters, laid out as in `_flat`, are x + step * direction."""
-    moved: dict[str, Array] = {}
+    moved: dict[str, Any] = {}
     for name in ("user_factors", "item_factors", "user_biases", "item_biases"):
         part = getattr(model, name)
         if part is not None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SHAPES, SIZES, assert_near, make_problem, model_of, ratings_from_mask
 
 import matfac as mf
+from conftest import SHAPES, SIZES, assert_near, make_problem, model_of, ratings_from_mask
 from matfac import _core, reference
 
 with_and_without_biases = pytest.mark.parametrize("biases", [True, False], ids=["biases", "bare"])
@@ -128,7 +128,9 @@ def test_recommend_equals_twin_over_many_items(n_factors, dtype):
         3.5,
     )
     users = rng.integers(-1, n_users, 50).astype(np.int32)
-    scores = np.stack([reference.predict(twin, np.full(n_items, u), np.arange(n_items)) for u in users])
+    scores = np.stack(
+        [reference.predict(twin, np.full(n_items, u), np.arange(n_items)) for u in users]
+    )
     mask = rng.random((len(users), n_items)) < 0.1
     mask[:, [0, 511, 512, 1023, 1024, n_items - 1]] = True
     mask[np.arange(len(users)), np.argmax(scores, axis=1)] = True  # the best one is always seen
@@ -212,7 +214,9 @@ def test_fold_in_equals_twin(n_factors, biases, dtype):
     assert_near(factors, expected, "als", dtype)
     assert not factors[[0, 11, 24]].any()
     if biases:
-        assert_near(user_biases, expected_biases, "als", dtype, max(1, np.abs(expected_biases).max()))
+        assert_near(
+            user_biases, expected_biases, "als", dtype, max(1, np.abs(expected_biases).max())
+        )
     else:
         assert user_biases is None and expected_biases is None
 
@@ -228,6 +232,8 @@ def test_recommend_new_ranks_by_the_folded_in_rows(dtype):
         model.global_mean_,
     )
     users = np.arange(R.n_users)
-    scores = np.stack([reference.predict(twin, np.full(R.n_items, u), np.arange(R.n_items)) for u in users])
+    scores = np.stack(
+        [reference.predict(twin, np.full(R.n_items, u), np.arange(R.n_items)) for u in users]
+    )
     expected = reference.recommend(twin, users, 8, (R.offsets, R.items))
     assert_same_ranking(model.recommend_new(R, n=8), expected, scores, dtype)

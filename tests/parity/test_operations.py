@@ -9,11 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHAPES, SIZES, Problem, assert_near, make_hollow_problem, make_large_problem, make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import matfac as mf
+from conftest import (
+    SHAPES,
+    SIZES,
+    Problem,
+    assert_near,
+    make_hollow_problem,
+    make_large_problem,
+    make_problem,
+)
 from matfac import reference
 
 each_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -231,7 +239,16 @@ def test_instruction_set_in_use_is_the_forced_or_the_best():
 def test_parity_at_each_lower_instruction_set(level):
     """The level is chosen once a process: all parity tests again in one that has it forced."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", Path(__file__).parent],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            Path(__file__).parent,
+        ],
         env={**os.environ, "MATFAC_ISA": level},
         capture_output=True,
         text=True,

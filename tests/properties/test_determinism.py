@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import matfac as mf
 from conftest import (
     THREADS,
     Problem,
@@ -19,10 +23,6 @@ from conftest import (
     run_python,
     same_at_any_n_threads,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import matfac as mf
 
 
 def residuals(p: Problem, n_threads: int) -> list[bytes]:
@@ -63,9 +63,9 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda f: 
 
 def fit(p: Problem, solver: str, n_threads: int, **options: Any) -> mf.MatrixFactorization:
     options = {"max_iter": 3, "dtype": p.dtype, "random_state": 3, **options}
-    return mf.MatrixFactorization(
-        p.n_factors, solver=solver, n_threads=n_threads, **options
-    ).fit(p.R, p.R)
+    return mf.MatrixFactorization(p.n_factors, solver=solver, n_threads=n_threads, **options).fit(
+        p.R, p.R
+    )
 
 
 # ---- numbers of threads --------------------------------------------------------------------------
@@ -91,10 +91,10 @@ def test_operations_on_many_empty_rows(operation, dtype):
     same_at_any_n_threads(lambda n_threads: operation(p, n_threads))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
-    n_users=st.integers(1, 300),
-    n_items=st.integers(1, 300),
+    n_users=st.integers(1, 100),
+    n_items=st.integers(1, 100),
     density=st.floats(0, 1),
     n_factors=st.integers(1, 40),
     dtype=st.sampled_from(["float32", "float64"]),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import SIZES, Problem, make_problem, model_of, ratings_from_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
 import matfac as mf
+from conftest import SIZES, Problem, make_problem, model_of, ratings_from_mask
 from matfac import reference
 
 
@@ -134,7 +134,9 @@ def test_scipy_reaches_what_batch_reaches_on_sparse_ratings():
         dtype="float64",
     ).fit(p.R)
     expected = mf.loss(p.R, *minimized(p))
-    assert mf.loss(p.R, model.user_factors_, model.item_factors_) == pytest.approx(expected, rel=1e-6)
+    assert mf.loss(p.R, model.user_factors_, model.item_factors_) == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("biases", [True, False])

@@ -107,6 +107,8 @@ MATFAC_INLINE Index factorize(T* a, Index stride, Index n, T smallest, const T* 
       for (Index j = p / kWidth<T> * kWidth<T>; j < stride; j += kWidth<T>) {
         store_register(row + j, load_register(row + j) * splat(inverse));
       }
+      // What rounding left of the row before its pivot, in the pivot's register, would reach the solution.
+      for (Index j = p / kWidth<T> * kWidth<T>; j < p; ++j) row[j] = T(0);
     }
     if (block_end - k < kBlock) break;
     for (Index i = block_end; i < n; ++i) {

@@ -46,9 +46,9 @@ struct LossKernels {
   /// The sum of the losses.
   double (*row_loss)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
                      Index n);
-  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u; returns the sum of the losses. `u` and `du` are rows.
-  double (*row_gradients)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
-                          Index n, T* du, T* item_gradient);
+  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u, loss += the losses, one by one. `u` and `du` are rows.
+  void (*row_gradients)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
+                        Index n, T* du, T* item_gradient, double* loss);
   /// One stochastic step for each rating of a block, in order; returns the sum of the losses before each.
   double (*block_sgd)(const SgdBlock<T>& block);
 };

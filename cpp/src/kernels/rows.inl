@@ -35,10 +35,10 @@ double row_loss(const T* u, const T* item_factors, Index stride, const Code* ite
 }
 
 template <class T, class Loss>
-double row_gradients(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
-                     Index n, T* du, T* item_gradient) {
-  return with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
-    double total = 0;
+void row_gradients(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
+                   Index n, T* du, T* item_gradient, double* loss) {
+  with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
+    double total = *loss;
     for (Index i = 0; i < n; ++i) {
       if (i + kAhead < n) {
         prefetch_row(item_factors + items[i + kAhead] * stride, length);
@@ -51,7 +51,7 @@ double row_gradients(const T* u, const T* item_factors, Index stride, const Code
       add_scaled(g, u, item_gradient + items[i] * stride, length);
       total += Loss::value(values[i], estimate);
     }
-    return total;
+    *loss = total;
   });
 }
 

@@ -13,7 +13,7 @@ namespace matfac {
 
 /// The weight of a row with `count` ratings; a row without any is not penalized (it is zero anyway).
 inline double count_weight(Index count, double exponent) {
-  if (exponent == 0) return count > 0 ? 1.0 : 0.0;
+  if (count == 0) return 0;
   return exponent == 1 ? static_cast<double>(count) : std::pow(static_cast<double>(count), exponent);
 }
 

@@ -56,7 +56,7 @@ FitReport fit(const RatingsView<T>& train, const Settings& given, const FactorsV
   validate_fit(train, given, factors, eval);
   const auto moments = rating_moments(train, given.biases, given.n_threads);
   const Settings settings = resolve(given, moments);
-  Monitor<T> monitor(train, settings, factors, eval, on_iteration, moments.center);
+  Monitor<T> monitor(train, settings, factors, eval, on_iteration, moments);
   if (settings.init == Init::random) initialize(factors, *settings.init_std, settings.seed, settings.n_threads);
   clear_unrated(train, factors);
   const FitTask<T> task{train, settings, factors, moments, monitor};

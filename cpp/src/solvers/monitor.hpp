@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "matfac/error.hpp"
 #include "matfac/fit.hpp"
 #include "matfac/model.hpp"
+#include "solvers/resolve.hpp"
 
 namespace matfac {
 
@@ -17,10 +19,15 @@ template <class T>
 class Monitor {
  public:
   Monitor(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
-          const RatingsView<T>* eval, const OnIteration& on_iteration, double global_mean)
-      : settings_(settings), factors_(factors), eval_(eval), on_iteration_(on_iteration), n_train_(train.nnz()) {
+          const RatingsView<T>* eval, const OnIteration& on_iteration, const RatingMoments& moments)
+      : settings_(settings),
+        factors_(factors),
+        eval_(eval),
+        on_iteration_(on_iteration),
+        n_train_(train.nnz()),
+        zero_objective_(0.5 * static_cast<double>(train.nnz()) * moments.deviation * moments.deviation) {
     report_.settings = settings;
-    report_.global_mean = global_mean;
+    report_.global_mean = moments.center;
   }
 
   /// Records an iteration with the given loss and penalty; returns whether to run another. `publish` writes the solver's
@@ -70,10 +77,16 @@ class Monitor {
             report_.global_mean};
   }
 
-  // A finite but absurd objective is on its way to infinity: nothing later repairs it.
+  // A finite objective far above that of the zero model (r_hat = mu) is of no use either. The first iteration of sgd may
+  // stumble; a given start may be anything, so only what follows it is judged.
   void require_finite(const Iteration& now) {
-    const double first = report_.history.empty() ? now.objective : report_.history.front().objective;
-    if (std::isfinite(now.objective) && now.objective <= 1e4 * first + 1e-30) return;
+    const bool is_first = report_.history.empty();
+    double most = (is_first ? 100 : 4) * zero_objective_;
+    if (settings_.init == Init::given) {
+      most = is_first ? std::numeric_limits<double>::infinity()
+                      : std::max(most, 4 * report_.history.front().objective);
+    }
+    if (std::isfinite(now.objective) && now.objective <= most) return;
     throw DivergenceError(message(
         "the fit diverged at iteration ", now.iteration, " (objective ", now.objective, "): ",
         settings_.solver == Solver::sgd
@@ -116,6 +129,7 @@ class Monitor {
   const RatingsView<T>* eval_;
   const OnIteration& on_iteration_;
   Index n_train_;
+  double zero_objective_;
   FitReport report_;
   double best_rmse_ = std::numeric_limits<double>::infinity();
   struct {

@@ -34,6 +34,11 @@ def train(options: argparse.Namespace) -> int:
     model = model_from(options)
     model._checked_parameters()  # refuses bad parameters before anything is read
     output = checked_output(options.output, (options.ratings, options.test))
+    if model.early_stopping and options.test is None and options.test_fraction is None:
+        raise ValueError(
+            "--early-stopping needs held-out ratings to watch: add --test FILE or --test-fraction "
+            "0.1"
+        )
     ratings = read_ratings(options.ratings, options)
     held_out = None
     if options.test is not None:
@@ -63,7 +68,7 @@ def train(options: argparse.Namespace) -> int:
         "seconds": model.history_["seconds"][-1],
     }
     if held_out is not None:
-        result |= {"n_test": held_out.nnz, "test_rmse": model.score(held_out)}
+        result |= {"n_test": held_out.nnz, "eval_rmse": model.score(held_out)}
     _show(options, result)
     return 130 if interrupted else 0
 

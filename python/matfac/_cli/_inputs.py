@@ -90,10 +90,9 @@ def checked_output(path: str, inputs: Iterable[str | None]) -> Path:
         raise FileNotFoundError(2, "the folder of the output does not exist", str(folder))
     if output.exists() and not output.is_file():
         raise ValueError(f"{output}: the output is not a regular file; name one")
-    for given in inputs:
-        if given is not None and output.exists() and Path(given).exists():
-            if output.samefile(given):
-                raise ValueError(f"{output}: the model would overwrite the ratings; name another")
+    read = [Path(given) for given in inputs if given is not None]
+    if output.exists() and any(file.exists() and output.samefile(file) for file in read):
+        raise ValueError(f"{output}: the model would overwrite the ratings; name another file")
     if not os.access(output if output.exists() else folder, os.W_OK):
         raise PermissionError(13, "the output cannot be written to", str(output))
     return output

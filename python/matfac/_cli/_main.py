@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matfac import _core
 from matfac._cli import _commands, _options
@@ -50,24 +50,24 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"matfac {_core.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    train = commands.add_parser("train", help="fit a model to a file of ratings")
-    train.add_argument("ratings", metavar="RATINGS", help="file of ratings (see --format)")
+    train = _add(commands, "train", _commands.train, "fit a model to a file of ratings")
+    train.add_argument("ratings", metavar="RATINGS", help="file of ratings")
     train.add_argument(
         "-o", "--output", metavar="MODEL", required=True, help="model file to write (safetensors)"
     )
     _options.add_held_out(train)
     _options.add_model(train)
     _options.add_reading(train)
-    _finish(train, _commands.train)
 
-    evaluate = commands.add_parser("evaluate", help="measure a model on held-out ratings")
-    evaluate.add_argument("model", metavar="MODEL")
-    evaluate.add_argument("ratings", metavar="RATINGS")
+    evaluate = _add(commands, "evaluate", _commands.evaluate, "measure a model on held-out ratings")
+    evaluate.add_argument("model", metavar="MODEL", help="model file")
+    evaluate.add_argument("ratings", metavar="RATINGS", help="file of ratings")
     _options.add_reading(evaluate)
-    _finish(evaluate, _commands.evaluate)
 
-    predict = commands.add_parser("predict", help="estimate ratings of (user, item) pairs")
-    predict.add_argument("model", metavar="MODEL")
+    predict = _add(
+        commands, "predict", _commands.predict, "estimate the ratings of (user, item) pairs"
+    )
+    predict.add_argument("model", metavar="MODEL", help="model file")
     predict.add_argument(
         "pairs",
         metavar="PAIRS",
@@ -77,10 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("--users", metavar="ID", nargs="+", help="instead of a file: users ...")
     predict.add_argument("--items", metavar="ID", nargs="+", help="... and as many items")
     _options.add_reading(predict, rating=False)
-    _finish(predict, _commands.predict)
 
-    recommend = commands.add_parser("recommend", help="list the best items for users")
-    recommend.add_argument("model", metavar="MODEL")
+    recommend = _add(commands, "recommend", _commands.recommend, "list the best items for users")
+    recommend.add_argument("model", metavar="MODEL", help="model file")
     who = recommend.add_mutually_exclusive_group(required=True)
     who.add_argument("--users", metavar="ID", nargs="+", help="raw ids of users")
     who.add_argument("--all-users", action="store_true", help="every user of the training")
@@ -91,22 +90,24 @@ def build_parser() -> argparse.ArgumentParser:
     recommend.add_argument(
         "--titles", metavar="FILE", help="file of item ids and titles (first and second column)"
     )
-    _finish(recommend, _commands.recommend)
 
-    demo = commands.add_parser(
-        "demo", help="generate ratings, train, show quality and recommendations"
-    )
-    _finish(demo, _commands.demo)
-
-    info = commands.add_parser("info", help="versions, instruction set, threads")
-    _finish(info, _commands.info)
+    text = "generate ratings, train, show quality and recommendations"
+    _add(commands, "demo", _commands.demo, text)
+    _add(commands, "info", _commands.info, "show versions, instruction set and threads")
     return parser
 
 
-def _finish(command: argparse.ArgumentParser, run: object) -> None:
-    command.description = (command.description or "") or None
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    """Add a command with what all of them have."""
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("--json", action="store_true", help="print JSON, for programs")
     command.set_defaults(run=run)
+    return command
 
 
 def _message(error: BaseException) -> str:

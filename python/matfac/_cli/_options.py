@@ -84,13 +84,22 @@ def add_reading(parser: argparse.ArgumentParser, *, rating: bool = True) -> None
     """Add what says how a file of ratings is to be read; all of it is guessed otherwise."""
     group = parser.add_argument_group("reading files")
     group.add_argument("--format", help="text, csv, tsv or parquet (default: by the file's ending)")
-    group.add_argument("--separator", help="one character, '::', or ' ' for any space")
-    group.add_argument("--header", action=argparse.BooleanOptionalAction, default=None)
+    group.add_argument(
+        "--separator", help="one character, '::', or ' ' for any space (default: guessed)"
+    )
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the first line holds the columns' names (default: guessed)",
+    )
     group.add_argument("--encoding", default="utf-8", help="of text (default: utf-8)")
     roles = ["user", "item"] + (["rating", "timestamp"] if rating else [])
     for role in roles:
         group.add_argument(
-            f"--{role}", metavar="COLUMN", help=f"name or position (from 0) of the {role} column"
+            f"--{role}",
+            metavar="COLUMN",
+            help=f"{role} column: its name, or position from 0 (default: guessed)",
         )
     group.add_argument(
         "--string-ids", action="store_true", help="keep ids as strings, even if all are integers"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 
@@ -18,8 +19,8 @@ def read_titles(path: str) -> dict[str, str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    lines = text.splitlines()
-    if not lines:
+    lines = text.split("\n")
+    if not text.strip():
         raise ValueError(f"{path}: the file of titles is empty")
     separator = next((mark for mark in ("::", "\t", "|", ";", ",") if mark in lines[0]), None)
     if separator is None:
@@ -29,7 +30,7 @@ def read_titles(path: str) -> dict[str, str]:
         )
     if separator == ",":
         try:
-            rows = list(csv.reader(lines))
+            rows = list(csv.reader(io.StringIO(text, newline="")))
         except csv.Error as error:
             raise ValueError(f"{path}: not a CSV file of item ids and titles: {error}") from None
     else:

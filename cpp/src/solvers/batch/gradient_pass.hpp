@@ -39,27 +39,34 @@ class GradientPass {
       std::fill(item_gradient + begin * stride, item_gradient + end * stride, T(0));
     });
     std::vector<double> losses(static_cast<std::size_t>(n_rows));
-    std::vector<std::vector<Index>> cursors(static_cast<std::size_t>(resolve_threads(n_threads_)));
+    struct RowState {
+      std::vector<Index> cursors;  // of the row's users: their next rating
+      std::vector<double> losses;  // of the row's users, added up rating by rating, whatever the segments
+    };
+    std::vector<RowState> states(static_cast<std::size_t>(resolve_threads(n_threads_)));
     run_wavefront(n_rows, n_segments, n_threads_, [&](Index row, Index segment, int thread) {
       const Index first = rows_[static_cast<std::size_t>(row)], last = rows_[static_cast<std::size_t>(row) + 1];
-      auto& cursor = cursors[static_cast<std::size_t>(thread)];
+      auto& state = states[static_cast<std::size_t>(thread)];
       if (segment == 0) {
-        cursor.assign(ratings_.offsets + first, ratings_.offsets + last);
+        state.cursors.assign(ratings_.offsets + first, ratings_.offsets + last);
+        state.losses.assign(static_cast<std::size_t>(last - first), 0.0);
         std::fill(user_gradient + first * stride, user_gradient + last * stride, T(0));
       }
       const Index item_end = segments_[static_cast<std::size_t>(segment) + 1];
-      double loss = 0;
       for (Index n = first; n < last; ++n) {
-        const Index begin = cursor[static_cast<std::size_t>(n - first)];
+        const auto k = static_cast<std::size_t>(n - first);
+        const Index begin = state.cursors[k];
         Index end = begin;
         while (end < ratings_.offsets[n + 1] && ratings_.items[end] < item_end) ++end;
         if (end == begin) continue;
-        cursor[static_cast<std::size_t>(n - first)] = end;
-        loss += kernels_.row_gradients(user_factors.row(n), item_factors.data(), stride, ratings_.items + begin,
-                                       ratings_.values + begin, offset, end - begin, user_gradient + n * stride,
-                                       item_gradient);
+        state.cursors[k] = end;
+        kernels_.row_gradients(user_factors.row(n), item_factors.data(), stride, ratings_.items + begin,
+                               ratings_.values + begin, offset, end - begin, user_gradient + n * stride, item_gradient,
+                               &state.losses[k]);
       }
-      losses[static_cast<std::size_t>(row)] += loss;
+      if (segment + 1 == n_segments) {
+        for (const double loss : state.losses) losses[static_cast<std::size_t>(row)] += loss;
+      }
     });
     double total = 0;
     for (const double loss : losses) total += loss;
