@@ -28,9 +28,9 @@ SOLVERS = ("als", "sgd", "batch")
 
 #: How far a native result may be from its float64 twin, by operation and dtype.
 #:
-#: "sum" is relative to the sum of the absolute terms that were added, which rounding is proportional
-#: to, whatever cancels. The others are relative to the largest entry of the result: systems that are
-#: solved amplify rounding by their condition.
+#: "sum" is relative to the sum of the absolute terms that were added: rounding is proportional to
+#: it, whatever cancels. The others are relative to the largest entry of the result: systems that
+#: are solved amplify rounding by their condition.
 TOLERANCES: dict[str, dict[str, float]] = {
     "sum": {"float32": 2e-6, "float64": 4e-15},
     "epoch": {"float32": 2e-5, "float64": 2e-14},
@@ -92,7 +92,8 @@ def ratings_from_mask(mask: np.ndarray, dtype: str, rng: np.random.Generator) ->
     return mf.Ratings.from_csr_arrays(offsets, items, values, mask.shape[1])
 
 
-#: name -> (n_users, n_items, density). All but the smallest have users and items without ratings.
+#: name -> (n_users, n_items, density). All but the first have users and items without ratings, or
+#: at least one of the two.
 SHAPES = {
     "one rating": (1, 1, 1.0),
     "one user": (1, 61, 0.7),
@@ -100,7 +101,10 @@ SHAPES = {
     "wide": (5, 301, 0.3),
     "tall": (301, 5, 0.3),
     "general": (67, 43, 0.25),
+    "small": (31, 23, 0.4),
 }
+#: Each shape at an odd size, and each size at a small shape.
+SHAPES_AND_SIZES = [(shape, 7) for shape in SHAPES] + [("small", size) for size in SIZES]
 
 
 def make_problem(

@@ -41,6 +41,10 @@ _has_compiler() {
   rm -r "$_probe"
   return $_result
 }
+_check_version() {
+  "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    fail "$PYTHON is $("$PYTHON" -V 2>&1), but 3.10 or later is needed: name another one with PYTHON=... sh $0"
+}
 _has_venv() { "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; }
 _has_python_headers() {
   "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
@@ -54,11 +58,11 @@ need() {
     doctest) _has_doctest || missing 'the header doctest/doctest.h' doctest-dev ;;
     python)
       if ! command -v "$PYTHON" >/dev/null; then
-        missing "$PYTHON" python3 python3-venv python3-dev
+        [ "$PYTHON" = python3 ] || fail "there is no $PYTHON"
+        missing Python python3 python3-venv python3-dev
         return
       fi
-      "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        fail "$PYTHON is $("$PYTHON" -V 2>&1), but 3.10 or later is needed: name another one with PYTHON=... sh $0"
+      _check_version
       _has_venv || missing 'the Python module venv' python3-venv
       _has_python_headers || missing 'the Python headers' python3-dev
       ;;
@@ -87,6 +91,7 @@ install_missing() {
 
 # check_installed: what was noted must be there now. An interpreter that is not Debian's is not helped by its packages.
 check_installed() {
+  _check_version
   _has_compiler || fail "the compiler ${CXX:-c++} cannot build C++20 with OpenMP: name another one with CXX=... sh $0"
   if ! _has_venv || ! _has_python_headers; then
     fail "$PYTHON has no module venv or no headers: name another interpreter with PYTHON=... sh $0"

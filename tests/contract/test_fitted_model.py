@@ -8,9 +8,9 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import bits, bits_of
 
 import matfac as mf
+from conftest import bits, bits_of
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def named(R):
 def estimate(model, user, item):
     """By the formula, from the public attributes, in float64."""
     total = model.global_mean_
-    u, i = (np.flatnonzero(ids == x) for ids, x in ((model.user_ids_, user), (model.item_ids_, item)))
+    u, i = (
+        np.flatnonzero(ids == x) for ids, x in ((model.user_ids_, user), (model.item_ids_, item))
+    )
     if u.size:
         total += float(model.user_biases_[u[0]])
     if i.size:
@@ -99,9 +101,9 @@ def test_unknown_ids_fall_back_to_what_is_known(model, named):
 
 @pytest.mark.parametrize("users", ["3", ["3", "4"], np.array([["3"], ["4"]])])
 def test_strings_for_integers_are_a_mistake(users, model, named):
-    with pytest.raises(TypeError, match="users: '3' .* among strings, but the known ids are integ"):
+    with pytest.raises(TypeError, match=r"users: '3' .* among strings, but the known ids are int"):
         model.predict(users, 4)
-    with pytest.raises(TypeError, match="users: 3 .* among integers, but the known ids are strings"):
+    with pytest.raises(TypeError, match=r"users: 3 .* among integers, but the known ids are str"):
         named.predict(np.asarray(users).astype(int), "film 4")
 
 
@@ -128,7 +130,7 @@ def test_what_are_no_ids_is_refused(users, error, match, model):
 
 def test_one_argument_must_be_ratings(model, R):
     for alone in (3, [1, 2], pd.DataFrame({"user": [1], "item": [2]}), R.to_scipy()):
-        with pytest.raises(TypeError, match=rf"predict\(ratings\).*got {type(alone).__name__} alone"):
+        with pytest.raises(TypeError, match=rf"predict\(ratings\).*{type(alone).__name__} alone"):
             model.predict(alone)
 
 
@@ -284,9 +286,10 @@ def test_folding_in_the_training_gives_the_factors_of_als(biases, exponent, R):
     assert model.stop_reason_ == "converged"
     factors, user_biases = model.fold_in(R, return_biases=True)
     assert np.allclose(factors, model.user_factors_, atol=1e-4)
-    assert user_biases is None if not biases else np.allclose(
-        user_biases, model.user_biases_, atol=1e-4
-    )
+    if biases:
+        assert np.allclose(user_biases, model.user_biases_, atol=1e-4)
+    else:
+        assert user_biases is None
     assert bits(model.fold_in(R)) == bits(factors)
 
 
@@ -353,7 +356,9 @@ def test_folding_in_goes_by_the_parameters_of_the_fit(R):
 # ---- copies --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))]
+)
 def test_copies_and_pickles_answer_alike(duplicate, model, R):
     twin = duplicate(model)
     assert bits_of(twin) == bits_of(model) and twin.get_params() == model.get_params()

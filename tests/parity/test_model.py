@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import matfac as mf
-from conftest import SHAPES, SIZES, assert_near, make_problem, model_of, ratings_from_mask
+from conftest import (
+    SHAPES,
+    SHAPES_AND_SIZES,
+    SIZES,
+    assert_near,
+    make_problem,
+    model_of,
+    ratings_from_mask,
+)
 from matfac import _core, reference
 
 with_and_without_biases = pytest.mark.parametrize("biases", [True, False], ids=["biases", "bare"])
@@ -66,8 +74,7 @@ def assert_same_ranking(
 
 
 @with_and_without_biases
-@pytest.mark.parametrize("n_factors", SIZES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "n_factors"), SHAPES_AND_SIZES)
 def test_predict_equals_twin(shape, n_factors, biases, dtype):
     model, R = fitted_model(shape, n_factors, dtype, biases=biases)
     rng = np.random.default_rng(0)

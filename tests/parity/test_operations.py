@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import matfac as mf
 from conftest import (
     SHAPES,
+    SHAPES_AND_SIZES,
     SIZES,
     Problem,
     assert_near,
@@ -84,8 +85,7 @@ each_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__
 
 
 @each_check
-@each_size
-@each_shape
+@pytest.mark.parametrize(("shape", "n_factors"), SHAPES_AND_SIZES)
 def test_equals_twin(check, shape, n_factors, dtype):
     check(make_problem(shape, n_factors, dtype))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ import pytest
 import matfac as mf
 from conftest import (
     SHAPES,
-    SIZES,
+    SHAPES_AND_SIZES,
     Problem,
     assert_near,
     make_hollow_problem,
     make_large_problem,
     make_problem,
     model_of,
+    ratings_from_mask,
 )
-from matfac import reference
+from matfac import _core, reference
 
 #: What the penalty may look like: plain, between and weighted by counts; one number and pairs.
 PENALTIES = (
@@ -27,12 +29,8 @@ PENALTIES = (
     reference.Penalty(0.05, 0.05, 1.0),
 )
 EXACT_SOLVERS = ("als", "batch")
-SMALL = (31, 23, 0.4)
 each_penalty = pytest.mark.parametrize("penalty", PENALTIES, ids=["plain", "between", "weighted"])
-each_size_or_shape = pytest.mark.parametrize(
-    ("shape", "n_factors"),
-    [*((shape, 7) for shape in SHAPES), *((SMALL, n_factors) for n_factors in SIZES)],
-)
+each_size_or_shape = pytest.mark.parametrize(("shape", "n_factors"), SHAPES_AND_SIZES)
 with_and_without_biases = pytest.mark.parametrize("biases", [True, False], ids=["biases", "bare"])
 
 
@@ -109,17 +107,54 @@ def test_als_equals_twin_over_sweeps_and_penalties(penalty, biases, dtype):
 
 
 @with_and_without_biases
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("short_by", [1, 2, 5])
+@pytest.mark.parametrize("n_factors", [7, 16, 33])
+def test_rows_with_fewer_ratings_than_factors_have_the_least_norm(
+    n_factors, short_by, biases, dtype
+):
+    """Without regularization infinitely many solutions fit; rounding must not choose among them."""
+    rng = np.random.default_rng(n_factors + short_by)
+    mask = np.argsort(rng.random((100, 40)), axis=1) < n_factors - short_by
+    R = ratings_from_mask(mask, dtype, rng)
+    V = rng.normal(size=(40, n_factors)).astype(dtype)
+    c = rng.normal(size=40).astype(dtype) if biases else None
+    settings = _core.Settings()
+    settings.biases = biases
+    settings.regularization = settings.bias_regularization = (0, 0)
+    rows, b = np.zeros((100, n_factors), dtype), np.zeros(100, dtype) if biases else None
+    _core.fold_in(V, c, 3.0, settings, R._native, rows, b, 0)
+    x = reference.Model(
+        rows.astype(float), V.astype(float), None, c.astype(float) if biases else None, 3.0
+    )
+    expected, expected_biases = reference.fold_in(R.astype("float64"), x, reference.Penalty())
+    assert_near(rows, expected, "least_norm", dtype)
+    if biases:
+        assert_near(b, expected_biases, "least_norm", dtype, np.max(np.abs(expected)))
+
+
+@with_and_without_biases
 @pytest.mark.parametrize("n_factors", [1, 7, 33])
-def test_singular_systems_give_the_solution_of_least_norm(n_factors, shape, biases, dtype):
-    """Without regularization rows of fewer ratings than factors have no unique solution."""
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sweeps_without_regularization_reach_the_least_squares(shape, n_factors, biases, dtype):
+    """The rows of almost singular systems are ill-determined; how well they fit is not."""
     p, penalty = make_problem(shape, n_factors, dtype, seed=3), reference.Penalty()
     fitted = fit(p, penalty, solver="als", max_iter=1, biases=biases)
-    twin = reference.als_sweep(p.exact().R, start_of(p, biases), penalty)
-    assert np.all(np.isfinite(fitted.user_factors_)) and np.all(np.isfinite(fitted.item_factors_))
-    # The items of an almost singular system are ill-determined, what they estimate is not.
-    found = reference.estimates(p.R, model_of(fitted))
-    assert_near(found, reference.estimates(p.R, twin), "least_norm", dtype)
+    R, model = p.exact().R, model_of(fitted)
+    assert np.all(np.isfinite(model.user_factors)) and np.all(np.isfinite(model.item_factors))
+    # The second half of the sweep, given the first as it came out.
+    turned = reference.Model(
+        model.item_factors,
+        model.user_factors,
+        model.item_biases,
+        model.user_biases,
+        model.global_mean,
+    )
+    V, c = reference.fold_in(reference.transpose(R), turned, penalty)
+    best = replace(model, item_factors=V, item_biases=c)
+    expected = reference.objective(R, best, penalty)
+    assert_near(
+        reference.objective(R, model, penalty), expected, "least_norm", dtype, np.sum(R.values**2)
+    )
 
 
 def test_singular_rows_of_exact_numbers(dtype):

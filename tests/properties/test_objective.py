@@ -296,7 +296,7 @@ def test_equal_ratings_are_estimated_exactly(solver_name, dtype):
 def test_folding_in_the_training_users_returns_them(dtype):
     """At the minimum each user's row is the best one for the items, as `fold_in` finds it."""
     p = make_problem("general", 4, dtype)
-    model = fit(p, "als", max_iter=400, regularization=1.0, bias_regularization=1.0)
+    model = fit(p, "als", max_iter=200, regularization=1.0, bias_regularization=1.0)
     factors, biases = model.fold_in(p.R, return_biases=True)
     assert factors == pytest.approx(model.user_factors_, abs=2e-3)
     assert biases == pytest.approx(model.user_biases_, abs=2e-3)
