@@ -11,8 +11,8 @@
 #include "matfac/ratings.hpp"
 #include "matfac/types.hpp"
 
-/// NumPy arrays as views: nothing is converted or copied here. Arguments are declared `noconvert`, so an array of another
-/// dtype or layout does not match the signature; what remains to be checked is the number of dimensions.
+/// NumPy arrays as views: nothing is converted or copied here. Arguments are declared `noconvert`, so an array of
+/// another dtype or layout does not match the signature; what remains to be checked is the number of dimensions.
 namespace matfac::bindings {
 
 namespace py = pybind11;

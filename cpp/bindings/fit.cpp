@@ -31,9 +31,9 @@ py::dict to_dict(const Iteration& now) {
   return d;
 }
 
-/// Runs the fit without the GIL. Between iterations Python is asked: signals (Ctrl-C) and the callback, which stops the fit
-/// by returning False. What Python raises there ends the fit too, with the factors of the last whole iteration in place;
-/// the exception is handed back in the report, to be raised once the model is usable.
+/// Runs the fit without the GIL. Between iterations Python is asked: signals (Ctrl-C) and the callback, which stops the
+/// fit by returning False. What Python raises there ends the fit too, with the factors of the last whole iteration in
+/// place; the exception is handed back in the report, to be raised once the model is usable.
 template <class T>
 py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array<T> user_factors, Array<T> item_factors,
                    std::optional<Array<T>> user_biases, std::optional<Array<T>> item_biases,
@@ -75,10 +75,10 @@ py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array
 
 /// A setting by name, as a Python property.
 template <class V>
-void def_setting(py::class_<Settings>& settings, const char* name, V Settings::*member) {
+void def_setting(py::class_<Settings>& settings, const char* name, V Settings::* member) {
   settings.def_readwrite(name, member);
 }
-void def_setting(py::class_<Settings>& settings, const char* name, std::optional<PerSide> Settings::*member) {
+void def_setting(py::class_<Settings>& settings, const char* name, std::optional<PerSide> Settings::* member) {
   using Pair = std::optional<std::pair<double, double>>;
   settings.def_property(
       name,

@@ -71,8 +71,8 @@ PatternView seen_view(const Seen& seen, Index n_users, Index n_items) {
   const std::span<const Index> offsets = vector(seen->first, "seen offsets");
   const std::span<const Code> items = vector(seen->second, "seen items");
   if (static_cast<Index>(offsets.size()) != n_users + 1) {
-    throw py::value_error("seen offsets have " + std::to_string(offsets.size()) + " entries, expected n_users + 1 = " +
-                          std::to_string(n_users + 1));
+    throw py::value_error("seen offsets have " + std::to_string(offsets.size()) +
+                          " entries, expected n_users + 1 = " + std::to_string(n_users + 1));
   }
   if (offsets.back() != static_cast<Index>(items.size())) {
     throw py::value_error("seen offsets must end with the number of seen items, " + std::to_string(items.size()) +

@@ -3,7 +3,8 @@
 
 PYBIND11_MODULE(_core, m) {
   using namespace matfac::bindings;
-  m.doc() = "The native core of matfac. Arrays are taken as they lie; the checks are in C++, the conveniences in Python.";
+  m.doc() =
+      "The native core of matfac. Arrays are taken as they lie; the checks are in C++, the conveniences in Python.";
   pybind11::register_exception<matfac::DivergenceError>(m, "DivergenceError", PyExc_ArithmeticError);
   register_runtime(m);
   register_ratings(m);

@@ -33,8 +33,9 @@ BoundRatings<T> make(Index n_items, Array<Index> offsets, Array<Code> items, Arr
   }
   const Index nnz = offsets.data()[n_users];
   if (items.size() != nnz || values.size() != nnz) {
-    throw InvalidArgument("offsets end with " + std::to_string(nnz) + ", but there are " + std::to_string(items.size()) +
-                          " items and " + std::to_string(values.size()) + " values: all three must agree");
+    throw InvalidArgument("offsets end with " + std::to_string(nnz) + ", but there are " +
+                          std::to_string(items.size()) + " items and " + std::to_string(values.size()) +
+                          " values: all three must agree");
   }
   {
     const py::gil_scoped_release release;
@@ -55,8 +56,8 @@ py::tuple from_triplets(const Array<Code>& users, const Array<Code>& items, cons
     const py::gil_scoped_release release;
     ratings = ratings_from_triplets(u, i, v, n_users, n_items, policy, n_threads, &n_duplicates);
   }
-  BoundRatings<T> bound{take(std::move(ratings.offsets)), take(std::move(ratings.items)),
-                        take(std::move(ratings.values)), {}};
+  BoundRatings<T> bound{
+      take(std::move(ratings.offsets)), take(std::move(ratings.items)), take(std::move(ratings.values)), {}};
   bound.view = {{n_users, n_items, bound.offsets.data(), bound.items.data()}, bound.values.data()};
   return py::make_tuple(std::move(bound), n_duplicates);
 }

@@ -114,7 +114,10 @@ struct Sample {
   std::map<std::string, std::string> metadata{{"solver", "als"}, {"regularization", "0.05"}};
 
   Sample(Index users, Index items, Index factors, SampleOptions options)
-      : n_users(users), n_items(items), n_factors(factors), user_ids(users, options.strings),
+      : n_users(users),
+        n_items(items),
+        n_factors(factors),
+        user_ids(users, options.strings),
         item_ids(items, options.strings) {
     std::mt19937 random(7);
     const auto numbers = [&](Index size) {

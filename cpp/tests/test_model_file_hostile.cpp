@@ -230,9 +230,10 @@ TEST_CASE("metadata that do not describe the tensors are refused") {
 
 TEST_CASE("a later version is recognized before anything else that it might change") {
   const Victim victim;
-  const std::string header = "{\"__metadata__\":{\"format\":\"matfac\",\"format_version\":\"12\","
-                             "\"library_version\":\"3.4\"},"
-                             "\"user_factors\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}";
+  const std::string header =
+      "{\"__metadata__\":{\"format\":\"matfac\",\"format_version\":\"12\","
+      "\"library_version\":\"3.4\"},"
+      "\"user_factors\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}";
   const std::string error = victim.error_of(container(header, "1234"), true);
   check_phrase(error, "format version 12");
   check_phrase(error, "newer matfac (3.4)");

@@ -267,6 +267,10 @@ class MatrixFactorization(Parameters, FactorModel):
         include_seen : bool
             Keep which items each user has rated (4 bytes a rating), so that the loaded model's
             `recommend` can leave them out.
+
+        Notes
+        -----
+        The same fit makes the same file, byte for byte: ``history_`` is kept without its seconds.
         """
         from matfac._persistence import save
 

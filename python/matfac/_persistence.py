@@ -37,6 +37,8 @@ def save(model: MatrixFactorization, path: str | os.PathLike[str], include_seen:
     if not isinstance(entries["random_state"], int | np.integer | None):
         del entries["random_state"]  # a generator, which has moved on since
     entries |= {name: getattr(model, name) for name in _RESULTS if hasattr(model, name)}
+    if "history_" in entries:  # without its clock: the same fit makes the same file, byte for byte
+        entries["history_"] = {k: v for k, v in model.history_.items() if k != "seconds"}
     metadata = {name: _text(value) for name, value in entries.items()}
     _core.save_model(
         os.fspath(path),

@@ -15,10 +15,10 @@ namespace matfac {
 /// The parameters of a model, owned by the caller; `fit` updates them where they lie.
 template <class T>
 struct FactorsView {
-  MatrixView<T> user_factors;   ///< n_users x F
-  MatrixView<T> item_factors;   ///< n_items x F
-  std::span<T> user_biases;     ///< n_users entries, or none without biases
-  std::span<T> item_biases;     ///< n_items entries, or none without biases
+  MatrixView<T> user_factors;  ///< n_users x F
+  MatrixView<T> item_factors;  ///< n_items x F
+  std::span<T> user_biases;    ///< n_users entries, or none without biases
+  std::span<T> item_biases;    ///< n_items entries, or none without biases
 };
 
 /// What is known after an iteration.
@@ -27,7 +27,7 @@ struct Iteration {
   double objective = 0;   ///< loss + regularization (sgd: the loss is measured during the epoch, before each update)
   double train_rmse = 0;  ///< from the same loss
   double eval_rmse = std::numeric_limits<double>::quiet_NaN();  ///< on the held-out ratings, when given
-  double seconds = 0;     ///< since the start of the fit, preparation and evaluations included
+  double seconds = 0;  ///< since the start of the fit, preparation and evaluations included
 };
 
 enum class StopReason {
@@ -54,7 +54,8 @@ using OnIteration = std::function<bool(const Iteration&)>;
 /// Throws InvalidArgument before any work (settings, shapes, empty or malformed ratings) and DivergenceError, with the
 /// iteration and the remedy, when the objective is no longer finite; the factors are then not to be used.
 /// The result depends on the data and the settings alone, never on the number of threads.
-/// Memory beyond the arguments: `als` and `batch` at most 12 bytes a rating (float), `sgd` 8, plus copies of the factors.
+/// Memory beyond the arguments: `als` and `batch` at most 12 bytes a rating (float), `sgd` 8, plus copies of the
+/// factors.
 template <class T>
 MATFAC_API FitReport fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
                          const RatingsView<T>* eval = nullptr, const OnIteration& on_iteration = {});

@@ -33,8 +33,11 @@ struct Model {
   FitReport report;
 
   ModelView<T> view() const {
-    return {{user_factors.data(), n_users, n_factors}, {item_factors.data(), n_items, n_factors},
-            user_biases, item_biases, global_mean};
+    return {{user_factors.data(), n_users, n_factors},
+            {item_factors.data(), n_items, n_factors},
+            user_biases,
+            item_biases,
+            global_mean};
   }
   operator ModelView<T>() const { return view(); }
 };
@@ -71,8 +74,8 @@ MATFAC_API void recommend(const ModelView<T>& model, std::span<const Code> users
 /// The n items most similar to each of `queries` by the cosine of their factors, the query itself left out.
 /// Layout and filling as for `recommend`. The cosine with a zero row is 0.
 template <class T>
-MATFAC_API void similar_items(const ModelView<T>& model, std::span<const Code> queries, Index n,
-                              MatrixView<Code> items, MatrixView<T> scores, int n_threads = 0);
+MATFAC_API void similar_items(const ModelView<T>& model, std::span<const Code> queries, Index n, MatrixView<Code> items,
+                              MatrixView<T> scores, int n_threads = 0);
 
 /// Factors (ratings.n_users x F) and biases (n_users entries, none without biases) of users who were not in the
 /// training: each row minimizes the objective of `settings` (the report's: nothing that matters may be open) over the

@@ -39,9 +39,9 @@ struct ModelRecord {
   std::map<std::string, std::string> metadata;  ///< settings and provenance; keys as in docs/file-format.md
 };
 
-/// Writes `path` atomically: a temporary file beside it, fsync, rename; an interrupted write leaves an earlier file whole.
-/// Throws InvalidArgument (shapes, ids out of order, numbers that are not finite) before anything is written, FileError
-/// when the system refuses.
+/// Writes `path` atomically: a temporary file beside it, fsync, rename; an interrupted write leaves an earlier file
+/// whole. Throws InvalidArgument (shapes, ids out of order, numbers that are not finite) before anything is written,
+/// FileError when the system refuses.
 template <class T>
 MATFAC_API void save_model(const std::string& path, const ModelView<T>& model, const ModelRecord& record);
 

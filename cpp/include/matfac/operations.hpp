@@ -57,8 +57,8 @@ template <class T>
 MATFAC_API double sgd_epoch(const RatingsView<T>& ratings, MatrixView<T> user_factors, MatrixView<T> item_factors,
                             double learning_rate, std::uint64_t seed = 0, std::int64_t epoch = 0, int n_threads = 0);
 
-/// The serial order that `sgd_epoch` is equal to: the numbers of the ratings' entries (positions in `items`, `values`), in
-/// the order of their updates, for factors of type T with `n_factors` columns.
+/// The serial order that `sgd_epoch` is equal to: the numbers of the ratings' entries (positions in `items`, `values`),
+/// in the order of their updates, for factors of type T with `n_factors` columns.
 template <class T>
 MATFAC_API std::vector<Index> sgd_order(const RatingsView<T>& ratings, Index n_factors, std::uint64_t seed = 0,
                                         std::int64_t epoch = 0, int n_threads = 0);

@@ -36,9 +36,7 @@ struct Ratings {
   std::vector<Code> items;
   std::vector<T> values;
 
-  RatingsView<T> view() const {
-    return {{n_users, n_items, offsets.data(), items.data()}, values.data()};
-  }
+  RatingsView<T> view() const { return {{n_users, n_items, offsets.data(), items.data()}, values.data()}; }
   operator RatingsView<T>() const { return view(); }
 };
 
@@ -59,9 +57,9 @@ MATFAC_API void validate(const RatingsView<T>& ratings, int n_threads = 0);
 /// The same for a pattern without values.
 MATFAC_API void validate(const PatternView& pattern, int n_threads = 0);
 
-/// Builds ratings from unordered triplets (user, item, value) of equal length; the order of the triplets matters only to
-/// `Duplicates::first` and `last`. Throws InvalidArgument for codes out of range, values that are not finite, and (under
-/// `Duplicates::error`) for a pair that occurs twice. O(nnz log(ratings per user)), parallel, deterministic.
+/// Builds ratings from unordered triplets (user, item, value) of equal length; the order of the triplets matters only
+/// to `Duplicates::first` and `last`. Throws InvalidArgument for codes out of range, values that are not finite, and
+/// (under `Duplicates::error`) for a pair that occurs twice. O(nnz log(ratings per user)), parallel, deterministic.
 /// `n_duplicates`, when given, receives the number of triplets that were merged into another.
 template <class T>
 MATFAC_API Ratings<T> ratings_from_triplets(std::span<const Code> users, std::span<const Code> items,

@@ -49,15 +49,15 @@ struct Settings {
   Index n_factors = 32;  ///< F, at least 1
   Solver solver = Solver::als;
   Loss loss = Loss::squared;
-  bool biases = true;                               ///< fit mu (the mean of the training ratings), b and c as well
-  std::optional<PerSide> regularization;            ///< lambda, at least 0; open: 1.2 s 100^(1/2 - p)
-  std::optional<PerSide> bias_regularization;       ///< beta, at least 0; open: 100^(1/2 - p)
-  double regularization_exponent = 0.5;             ///< p; 0: plain, 1: weighted by the number of ratings
-  double learning_rate = 0.2;                       ///< sgd: initial rate, in units where s is 1
-  int max_iter = 20;                                ///< sweeps (als), epochs (sgd), descent steps (batch)
-  double tol = 0;              ///< stop when the objective falls by less than this fraction of itself; 0: never
+  bool biases = true;                          ///< fit mu (the mean of the training ratings), b and c as well
+  std::optional<PerSide> regularization;       ///< lambda, at least 0; open: 1.2 s 100^(1/2 - p)
+  std::optional<PerSide> bias_regularization;  ///< beta, at least 0; open: 100^(1/2 - p)
+  double regularization_exponent = 0.5;        ///< p; 0: plain, 1: weighted by the number of ratings
+  double learning_rate = 0.2;                  ///< sgd: initial rate, in units where s is 1
+  int max_iter = 20;                           ///< sweeps (als), epochs (sgd), descent steps (batch)
+  double tol = 0;               ///< stop when the objective falls by less than this fraction of itself; 0: never
   bool early_stopping = false;  ///< stop when the held-out RMSE no longer falls; keep the best factors
-  int patience = 3;            ///< early stopping: iterations without a new best before stopping
+  int patience = 3;             ///< early stopping: iterations without a new best before stopping
   Init init = Init::random;
   std::optional<double> init_std;  ///< standard deviation of the initial factors; open: sqrt(s / F) / 2
   std::uint64_t seed = 0;

@@ -17,9 +17,10 @@ struct Block {
 
 /// Runs `body(block, position, thread)` for every block of `order`, in parallel, with the result of the serial order.
 ///
-/// Two blocks of the same grid row or column touch the same factors, so a block starts only when the one before it in its
-/// row and the one before it in its column, in `order`, are done. Blocks are claimed in `order`: whatever a block waits
-/// for has been claimed before it and will finish, so there is no deadlock at any number of threads, and no barrier.
+/// Two blocks of the same grid row or column touch the same factors, so a block starts only when the one before it in
+/// its row and the one before it in its column, in `order`, are done. Blocks are claimed in `order`: whatever a block
+/// waits for has been claimed before it and will finish, so there is no deadlock at any number of threads, and no
+/// barrier.
 template <class Body>
 void run_ordered_blocks(const std::vector<Block>& order, Index n_rows, Index n_columns, int n_threads,
                         const Body& body) {

@@ -8,13 +8,14 @@
 
 namespace matfac {
 
-/// A dense matrix whose rows are padded with zeros to whole vectors, as the kernels want them. It borrows the memory of a
-/// view that already fits (no copy) and owns a copy otherwise.
+/// A dense matrix whose rows are padded with zeros to whole vectors, as the kernels want them. It borrows the memory of
+/// a view that already fits (no copy) and owns a copy otherwise.
 template <class T>
 class PaddedMatrix {
  public:
   /// Reads `source`, borrowing where the row length fits.
-  PaddedMatrix(MatrixView<T> source, int n_threads) : source_(source), stride_(padded<std::remove_const_t<T>>(source.cols)) {
+  PaddedMatrix(MatrixView<T> source, int n_threads)
+      : source_(source), stride_(padded<std::remove_const_t<T>>(source.cols)) {
     if (stride_ == source.cols) {
       data_ = source.data;
       return;

@@ -6,7 +6,8 @@
 /// Counter-based random numbers: the n-th number of a stream is a function of (seed, stream, n), so any thread can draw
 /// any of them and the result is the same.
 ///
-/// J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel Random Numbers: As Easy as 1, 2, 3. SC 2011 (Philox4x32-10).
+/// J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel Random Numbers: As Easy as 1, 2, 3. SC 2011
+/// (Philox4x32-10).
 namespace matfac {
 
 /// What a stream of numbers is for; streams of the same seed are independent.

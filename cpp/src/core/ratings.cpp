@@ -36,8 +36,8 @@ void validate_row_items(const PatternView& pattern, Index user) {
 void validate_offsets(const PatternView& pattern, int n_threads) {
   parallel_chunks(pattern.n_users, kRowsPerChunk, n_threads, [&](Index begin, Index end, int) {
     for (Index n = begin; n < end; ++n) {
-      require(pattern.offsets[n + 1] >= pattern.offsets[n], "offsets must never fall, but offsets[", n + 1, "] = ",
-              pattern.offsets[n + 1], " comes after ", pattern.offsets[n]);
+      require(pattern.offsets[n + 1] >= pattern.offsets[n], "offsets must never fall, but offsets[", n + 1,
+              "] = ", pattern.offsets[n + 1], " comes after ", pattern.offsets[n]);
     }
   });
 }

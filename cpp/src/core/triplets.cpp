@@ -18,8 +18,8 @@ struct Entry {
 };
 
 void require_code(const char* side, Code code, Index n, Index position) {
-  require(code >= 0 && code < n, side, " code ", code, " at position ", position, " is out of range: codes must be in [0, ",
-          n, ")");
+  require(code >= 0 && code < n, side, " code ", code, " at position ", position,
+          " is out of range: codes must be in [0, ", n, ")");
 }
 
 template <class T>
@@ -63,8 +63,8 @@ Index sort_row(Entry<T>* row, Index n, Index user, Duplicates duplicates) {
   for (Index i = 0; i < n;) {
     Index end = i + 1;
     while (end < n && row[end].item == row[i].item) ++end;
-    require(end == i + 1 || duplicates != Duplicates::error, "user code ", user, " and item code ", row[i].item, " occur ",
-            end - i, " times: choose what becomes of duplicate pairs (first, last, mean, sum)");
+    require(end == i + 1 || duplicates != Duplicates::error, "user code ", user, " and item code ", row[i].item,
+            " occur ", end - i, " times: choose what becomes of duplicate pairs (first, last, mean, sum)");
     const T value = merge(row + i, row + end, duplicates);
     require(std::isfinite(value), "the merged rating of user code ", user, " and item code ", row[i].item,
             " is not finite");

@@ -10,9 +10,9 @@ namespace matfac {
 
 /// Runs `body(row, column, thread)` over a grid in parallel, with the result of the serial order, row by row.
 ///
-/// A thread takes a whole row of the grid and walks its columns; it enters a column only when the row before has left it.
-/// So work on the same row never meets, work on the same column happens in the order of the rows, and what belongs to a
-/// row stays in the cache of one thread. Rows are taken in order: there is no deadlock at any number of threads.
+/// A thread takes a whole row of the grid and walks its columns; it enters a column only when the row before has left
+/// it. So work on the same row never meets, work on the same column happens in the order of the rows, and what belongs
+/// to a row stays in the cache of one thread. Rows are taken in order: there is no deadlock at any number of threads.
 template <class Body>
 void run_wavefront(Index n_rows, Index n_columns, int n_threads, const Body& body) {
   if (n_rows <= 0 || n_columns <= 0) return;

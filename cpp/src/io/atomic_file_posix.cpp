@@ -46,7 +46,7 @@ fs::path behind_links(const std::string& given) {
 Target examine(const std::string& given) {
   Target target{given, behind_links(given), {}, {}};
   target.directory = target.path.has_parent_path() ? target.path.parent_path() : fs::path(".");
-  struct stat status {};
+  struct stat status{};
   if (::stat(target.path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) fail(given, "cannot be written", EISDIR);
     if (!S_ISREG(status.st_mode)) throw FileError(given + ": cannot be replaced: it is a device, pipe or socket");
@@ -66,9 +66,8 @@ class Writer final : public FileSink {
   Writer(int fd, const Target& target) : file_(fd), target_(target) {}
 
   void append(std::span<const std::byte> bytes) override {
-    write_all(bytes, [&](const std::byte* data, std::size_t size, std::uint64_t) {
-      return ::write(file_.get(), data, size);
-    });
+    write_all(bytes,
+              [&](const std::byte* data, std::size_t size, std::uint64_t) { return ::write(file_.get(), data, size); });
   }
 
   void overwrite(std::uint64_t position, std::span<const std::byte> bytes) override {
@@ -179,9 +178,8 @@ bool write_anonymous([[maybe_unused]] const Target& target,
   produce(writer);
   writer.flush();
   TemporaryName name(target);
-  const int linked = name.claim([&](const char* path) {
-    return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path, AT_SYMLINK_FOLLOW);
-  });
+  const int linked = name.claim(
+      [&](const char* path) { return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path, AT_SYMLINK_FOLLOW); });
   if (linked != 0) return false;
   writer.close();
   name.rename_to_target();

@@ -58,8 +58,8 @@ void check_id_offsets(std::string_view name, const IdsView& ids) {
 void check_ids(std::string_view name, const IdsView& ids) {
   if (ids.kind == IdsView::Kind::integers) {
     for (std::size_t i = 1; i < ids.integers.size(); ++i) {
-      require(ids.integers[i] > ids.integers[i - 1], name, " must be strictly ascending, but ", name, "[", i, "] = ",
-              ids.integers[i], " comes after ", ids.integers[i - 1], kRemedy);
+      require(ids.integers[i] > ids.integers[i - 1], name, " must be strictly ascending, but ", name, "[", i,
+              "] = ", ids.integers[i], " comes after ", ids.integers[i - 1], kRemedy);
     }
     return;
   }

@@ -26,8 +26,8 @@ void JsonReader::fail_duplicate(const String& key) const {
 void JsonReader::fail_too_many() const { fail(message("more than ", kMaxEntries, " entries")); }
 
 void JsonReader::skip_space() {
-  while (at_ < source_.size() && (source_[at_] == ' ' || source_[at_] == '\t' || source_[at_] == '\n' ||
-                                  source_[at_] == '\r')) {
+  while (at_ < source_.size() &&
+         (source_[at_] == ' ' || source_[at_] == '\t' || source_[at_] == '\n' || source_[at_] == '\r')) {
     ++at_;
   }
 }
@@ -99,7 +99,9 @@ void JsonReader::read_escape(std::string& text) {
   if (at_ == source_.size()) fail("a string does not end");
   const char kind = source_[at_++];
   switch (kind) {
-    case '"': case '\\': case '/': text += kind; return;
+    case '"':
+    case '\\':
+    case '/': text += kind; return;
     case 'b': text += '\b'; return;
     case 'f': text += '\f'; return;
     case 'n': text += '\n'; return;
@@ -125,8 +127,10 @@ unsigned JsonReader::read_hex4() {
   unsigned value = 0;
   for (int i = 0; i < 4; ++i, ++at_) {
     const char c = at_ < source_.size() ? source_[at_] : '\0';
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) fail("\\u needs four hexadecimal digits");
     value = value * 16 + static_cast<unsigned>(digit);
   }

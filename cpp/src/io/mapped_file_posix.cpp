@@ -19,7 +19,7 @@ MappedFile::MappedFile(const std::string& path) {
   // O_NONBLOCK: a pipe without a writer would hold us here; on a regular file it means nothing.
   const posix::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) fail(path, "cannot be opened", errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail(path, "cannot be examined", errno);
   if (S_ISDIR(status.st_mode)) fail(path, "cannot be opened", EISDIR);
   if (!S_ISREG(status.st_mode)) throw FileError(path + ": expected a regular file, found a device, pipe or socket");

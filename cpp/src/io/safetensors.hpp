@@ -21,7 +21,7 @@ constexpr std::size_t kLengthBytes = 8;
 std::size_t element_size(std::string_view dtype);
 
 struct Tensor {
-  std::string dtype;                 ///< "F64", "F32", "I64", "I32" or "U8"
+  std::string dtype;  ///< "F64", "F32", "I64", "I32" or "U8"
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;  ///< product of the shape x element size, contiguous, row-major
 };

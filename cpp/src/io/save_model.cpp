@@ -151,8 +151,8 @@ template <class T>
 void save_model(const std::string& path, const ModelView<T>& model, const ModelRecord& record) {
   check(path, model, record);
   const std::vector<NamedTensor> tensors = tensors_of(model, record);
-  const safetensors::Header header =
-      make_header(metadata_of(model, record), format::kChecksumKey, tensors, format::kUserFactors);
+  const safetensors::Header header = make_header(metadata_of(model, record), format::kChecksumKey, tensors,
+                                                 format::kUserFactors);
   write_atomically(path, [&](FileSink& sink) {
     Xxh64 checksum;
     append_summed(sink, checksum, std::as_bytes(std::span(header.bytes)));

@@ -36,9 +36,7 @@ std::size_t valid_utf8_prefix(std::string_view text) {
 }
 
 void append_utf8(std::string& text, unsigned code_point) {
-  const auto continuation = [&](unsigned shift) {
-    text += static_cast<char>(0x80u | ((code_point >> shift) & 0x3Fu));
-  };
+  const auto continuation = [&](unsigned shift) { text += static_cast<char>(0x80u | ((code_point >> shift) & 0x3Fu)); };
   if (code_point < 0x80) {
     text += static_cast<char>(code_point);
   } else if (code_point < 0x800) {

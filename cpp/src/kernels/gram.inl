@@ -5,8 +5,8 @@
 // solves the bordered system
 //   [ A    g ] [x]   [h]      A = sum v_i v_i^T + regularization I,   g = sum v_i,   h = sum t_i v_i,
 //   [ g^T  c ] [b] = [s]      c = n + bias_regularization,            s = sum t_i.
-// The bias is eliminated: with A y = g and A z = h, b = (s - g.z) / (c - g.y) and x = z - b y. So the Gram matrix keeps the
-// width of the factors, and the bias costs one more right-hand side.
+// The bias is eliminated: with A y = g and A z = h, b = (s - g.z) / (c - g.y) and x = z - b y. So the Gram matrix keeps
+// the width of the factors, and the bias costs one more right-hand side.
 
 namespace matfac {
 namespace {
@@ -51,8 +51,8 @@ MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index s
   }
 }
 
-// The upper triangle of A += panel^T panel (and what shares a register with it). Tiles of one register wait for their own
-// accumulators, so what is left of a row is split 2 + 2 rather than 3 + 1.
+// The upper triangle of A += panel^T panel (and what shares a register with it). Tiles of one register wait for their
+// own accumulators, so what is left of a row is split 2 + 2 rather than 3 + 1.
 template <class T>
 MATFAC_INLINE void update_gram(const T* panel, Index n, Index stride, Index n_factors, T* a) {
   for (Index i = 0; i < n_factors; i += kTileRows) {
@@ -87,8 +87,8 @@ MATFAC_INLINE void eliminate(const T* rows, const T* factors, Index stride, Inde
   }
 }
 
-// A = U^T U in place, upper triangle by rows; inverse_pivots[k] = 1 / U_kk. Four rows at a time, so that the trailing rows
-// are loaded and stored once for four updates. A pivot below `smallest` times its diagonal entry counts as zero.
+// A = U^T U in place, upper triangle by rows; inverse_pivots[k] = 1 / U_kk. Four rows at a time, so that the trailing
+// rows are loaded and stored once for four updates. A pivot below `smallest` times its diagonal entry counts as zero.
 template <class T>
 MATFAC_INLINE Index factorize(T* a, Index stride, Index n, T smallest, const T* diagonal, T* inverse_pivots) {
   constexpr int kBlock = 4;
@@ -142,7 +142,8 @@ MATFAC_INLINE void substitute(const T* u, Index stride, Index n, const T* invers
   }
 }
 
-// Gathers the rows of the next ratings into the panel and adds them to the right-hand sides; returns the sum of targets.
+// Gathers the rows of the next ratings into the panel and adds them to the right-hand sides; returns the sum of
+// targets.
 template <class T>
 MATFAC_INLINE double gather(const T* fixed, Index stride, const Code* codes, const T* values, const T* offsets, T mean,
                             Index n, bool with_bias, T* panel, T* h, T* g) {

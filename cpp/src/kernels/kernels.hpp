@@ -9,9 +9,9 @@
 /// The hot loops. They are written once (*.inl) and compiled once per instruction set; `kernels<T>()` is the table of
 /// those that this process runs. They see plain pointers only.
 ///
-/// Conventions: `stride` is the distance between the rows of a matrix and the length of a row with its padding: a multiple
-/// of 64 bytes, the padding zero. `items` are codes that have been checked. Every sum has a fixed shape (lanes of 64
-/// bytes, then a fixed tree), so a result depends on its arguments alone.
+/// Conventions: `stride` is the distance between the rows of a matrix and the length of a row with its padding: a
+/// multiple of 64 bytes, the padding zero. `items` are codes that have been checked. Every sum has a fixed shape (lanes
+/// of 64 bytes, then a fixed tree), so a result depends on its arguments alone.
 namespace matfac {
 
 /// What a stochastic step needs to know of a row beside its factors. With the derivative g of the loss, a step is
@@ -46,7 +46,8 @@ struct LossKernels {
   /// The sum of the losses.
   double (*row_loss)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
                      Index n);
-  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u, loss += the losses, one by one. `u` and `du` are rows.
+  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u, loss += the losses, one by one. `u` and `du` are
+  /// rows.
   void (*row_gradients)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
                         Index n, T* du, T* item_gradient, double* loss);
   /// One stochastic step for each rating of a block, in order; returns the sum of the losses before each.
@@ -65,8 +66,9 @@ struct Kernels {
   void (*row_line_terms)(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
                          const Code* items, const T* values, T offset, Index n, double* sums);
   /// Solves one row of ALS; see gram.inl. Returns -1, or the index of the pivot that was not positive.
-  Index (*solve_row)(const T* fixed, Index stride, Index n_factors, const Code* codes, const T* values, const T* offsets,
-                     T mean, Index n, T regularization, T bias_regularization, T* solution, T* bias, T* workspace);
+  Index (*solve_row)(const T* fixed, Index stride, Index n_factors, const Code* codes, const T* values,
+                     const T* offsets, T mean, Index n, T regularization, T bias_regularization, T* solution, T* bias,
+                     T* workspace);
   /// Entries of T that `solve_row` needs as its workspace (64-byte aligned).
   Index (*solve_row_workspace)(Index stride);
   /// a . b for rows of any length.

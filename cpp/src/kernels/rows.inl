@@ -23,7 +23,8 @@ void row_residuals(const T* u, const T* item_factors, Index stride, const Code* 
 }
 
 template <class T, class Loss>
-double row_loss(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset, Index n) {
+double row_loss(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
+                Index n) {
   return with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
     double total = 0;
     for (Index i = 0; i < n; ++i) {

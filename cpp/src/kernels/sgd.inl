@@ -3,10 +3,10 @@
 namespace matfac {
 namespace {
 
-// A step on a wild residual, with rows that have grown, can overshoot so far that the next one is wilder still. There, and
-// only there, the derivative is damped as an implicit step would damp it: the step is taken as if the residual were the one
-// after it. P. Toulis, E. Airoldi: Asymptotic and finite-sample properties of estimators based on stochastic gradients.
-// Annals of Statistics 45(4), 2017.
+// A step on a wild residual, with rows that have grown, can overshoot so far that the next one is wilder still. There,
+// and only there, the derivative is damped as an implicit step would damp it: the step is taken as if the residual were
+// the one after it. P. Toulis, E. Airoldi: Asymptotic and finite-sample properties of estimators based on stochastic
+// gradients. Annals of Statistics 45(4), 2017.
 template <class T>
 __attribute__((noinline)) T damped(T g, const T* u, const T* v, const SgdRow<T>& user, const SgdRow<T>& item,
                                    Index length) {

@@ -1,11 +1,12 @@
 // The table of this level's kernels. Included last by each unit, which names its level in MATFAC_LEVEL_TABLE.
 #include "losses/squared.hpp"
-//
+
+// clang-format off: each builds on the ones above
 #include "kernels/vec.inl"
-// (the order matters: each builds on the ones above)
 #include "kernels/rows.inl"
 #include "kernels/gram.inl"
 #include "kernels/sgd.inl"
+// clang-format on
 
 namespace matfac {
 namespace {
@@ -18,13 +19,8 @@ constexpr LossKernels<T> loss_kernels{&row_loss<T, Loss>, &row_gradients<T, Loss
 template <class T>
 const Kernels<T>& MATFAC_LEVEL_TABLE() {
   static constexpr Kernels<T> table{
-      {loss_kernels<T, SquaredLoss>},
-      &row_residuals<T>,
-      &row_line_terms<T>,
-      &solve_row<T>,
-      &solve_row_workspace<T>,
-      &dot<T>,
-      &scores<T>,
+      {loss_kernels<T, SquaredLoss>}, &row_residuals<T>, &row_line_terms<T>, &solve_row<T>,
+      &solve_row_workspace<T>,        &dot<T>,           &scores<T>,
   };
   return table;
 }

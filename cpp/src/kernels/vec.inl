@@ -1,7 +1,7 @@
 // Portable vectors: the registers of the level that this unit is compiled for, and groups of them.
 //
-// Everything here lives in the unnamed namespace of the including unit: nothing may become a weak symbol that the linker
-// could share between units compiled for different instruction sets.
+// Everything here lives in the unnamed namespace of the including unit: nothing may become a weak symbol that the
+// linker could share between units compiled for different instruction sets.
 
 #if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE2__)
 #include <immintrin.h>
@@ -59,17 +59,21 @@ MATFAC_INLINE Register<T> splat(T x) {
 // a * b + c, in one rounding where the level has it.
 #if defined(__AVX512F__)
 MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register<float> c) {
-  return reinterpret_cast<Register<float>>(_mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+  return reinterpret_cast<Register<float>>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
 }
 MATFAC_INLINE Register<double> fma(Register<double> a, Register<double> b, Register<double> c) {
-  return reinterpret_cast<Register<double>>(_mm512_fmadd_pd(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
+  return reinterpret_cast<Register<double>>(
+      _mm512_fmadd_pd(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
 }
 #elif defined(__AVX2__)
 MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register<float> c) {
-  return reinterpret_cast<Register<float>>(_mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+  return reinterpret_cast<Register<float>>(
+      _mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
 }
 MATFAC_INLINE Register<double> fma(Register<double> a, Register<double> b, Register<double> c) {
-  return reinterpret_cast<Register<double>>(_mm256_fmadd_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
+  return reinterpret_cast<Register<double>>(
+      _mm256_fmadd_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
 }
 #else
 // Units of this level are compiled with contraction where the architecture always has fused arithmetic (AArch64).

@@ -3,8 +3,8 @@
 // A loss is a struct of static functions on numbers, templated on the type of the numbers:
 //   value(r, r_hat)        the cost of estimating r by r_hat
 //   derivative(r, r_hat)   d value / d r_hat
-// No loops, no threads, no standard library. Loss headers are included by units compiled for different instruction sets,
-// so everything in them lives in the unnamed namespace.
+// No loops, no threads, no standard library. Loss headers are included by units compiled for different instruction
+// sets, so everything in them lives in the unnamed namespace.
 #pragma once
 
 namespace matfac {

@@ -14,8 +14,10 @@ namespace {
 template <class T>
 T baseline(const ModelView<T>& model, Code user, Code item) {
   double sum = model.global_mean;
-  if (user >= 0 && !model.user_biases.empty()) sum += static_cast<double>(model.user_biases[static_cast<std::size_t>(user)]);
-  if (item >= 0 && !model.item_biases.empty()) sum += static_cast<double>(model.item_biases[static_cast<std::size_t>(item)]);
+  if (user >= 0 && !model.user_biases.empty())
+    sum += static_cast<double>(model.user_biases[static_cast<std::size_t>(user)]);
+  if (item >= 0 && !model.item_biases.empty())
+    sum += static_cast<double>(model.item_biases[static_cast<std::size_t>(item)]);
   return static_cast<T>(sum);
 }
 
@@ -101,11 +103,11 @@ double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_thre
   return std::sqrt(squares / static_cast<double>(ratings.nnz()));
 }
 
-#define MATFAC_INSTANTIATE(T)                                                                                         \
-  template void require_consistent(const ModelView<T>&);                                                              \
-  template MATFAC_API void validate(const ModelView<T>&);                                                             \
-  template MATFAC_API void predict(const ModelView<T>&, std::span<const Code>, std::span<const Code>, std::span<T>,   \
-                                   int);                                                                              \
+#define MATFAC_INSTANTIATE(T)                                                                                       \
+  template void require_consistent(const ModelView<T>&);                                                            \
+  template MATFAC_API void validate(const ModelView<T>&);                                                           \
+  template MATFAC_API void predict(const ModelView<T>&, std::span<const Code>, std::span<const Code>, std::span<T>, \
+                                   int);                                                                            \
   template MATFAC_API double rmse(const ModelView<T>&, const RatingsView<T>&, int);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)

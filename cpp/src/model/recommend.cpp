@@ -21,8 +21,8 @@ void require_output(const MatrixView<Code>& items, const MatrixView<T>& scores, 
   require_shape("scores", scores, n_queries, n);
 }
 
-/// Scores all items for each of a task's queries, tile by tile (the tile stays in cache from one query to the next), and
-/// keeps the best. `score_tile(query, first, count, out)` writes the scores of items [first, first + count);
+/// Scores all items for each of a task's queries, tile by tile (the tile stays in cache from one query to the next),
+/// and keeps the best. `score_tile(query, first, count, out)` writes the scores of items [first, first + count);
 /// `excluded(query)` is the ascending list of items to leave out.
 template <class T, class ScoreTile, class Excluded>
 void select_best(Index n_queries, Index n_items, Index n, MatrixView<Code> items, MatrixView<T> scores, int n_threads,
@@ -85,7 +85,8 @@ void recommend(const ModelView<T>& model, std::span<const Code> users, Index n, 
         double base = model.global_mean;
         if (user >= 0) {
           k.scores(model.user_factors.row(user), model.item_factors.row(first), n_factors, count, out);
-          if (!model.user_biases.empty()) base += static_cast<double>(model.user_biases[static_cast<std::size_t>(user)]);
+          if (!model.user_biases.empty())
+            base += static_cast<double>(model.user_biases[static_cast<std::size_t>(user)]);
         } else {
           std::fill_n(out, count, T(0));
         }
@@ -127,15 +128,16 @@ void similar_items(const ModelView<T>& model, std::span<const Code> queries, Ind
           return;
         }
         k.scores(model.item_factors.row(query), model.item_factors.row(first), n_factors, count, out);
-        for (Index i = 0; i < count; ++i) out[i] = std::clamp(out[i] * inverse_norms[query] * inverse_norms[first + i], T(-1), T(1));
+        for (Index i = 0; i < count; ++i)
+          out[i] = std::clamp(out[i] * inverse_norms[query] * inverse_norms[first + i], T(-1), T(1));
       },
       [&](Index q) -> std::span<const Code> { return queries.subspan(static_cast<std::size_t>(q), 1); });
 }
 
-#define MATFAC_INSTANTIATE(T)                                                                                        \
-  template MATFAC_API void recommend(const ModelView<T>&, std::span<const Code>, Index, const PatternView*,          \
-                                     MatrixView<Code>, MatrixView<T>, int);                                          \
-  template MATFAC_API void similar_items(const ModelView<T>&, std::span<const Code>, Index, MatrixView<Code>,        \
+#define MATFAC_INSTANTIATE(T)                                                                                 \
+  template MATFAC_API void recommend(const ModelView<T>&, std::span<const Code>, Index, const PatternView*,   \
+                                     MatrixView<Code>, MatrixView<T>, int);                                   \
+  template MATFAC_API void similar_items(const ModelView<T>&, std::span<const Code>, Index, MatrixView<Code>, \
                                          MatrixView<T>, int);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)

@@ -31,16 +31,17 @@ template <class T>
 double penalty(const PaddedMatrix<T>& factors, const T* biases, const std::vector<double>& weights,
                double regularization, double bias_regularization, int n_threads) {
   return 0.5 * chunked_sum(factors.rows(), 4096, n_threads, [&](Index begin, Index end) {
-    double total = 0;
-    for (Index i = begin; i < end; ++i) {
-      const T* const row = factors.row(i);
-      double squares = 0;
-      for (Index f = 0; f < factors.stride(); ++f) squares += static_cast<double>(row[f]) * static_cast<double>(row[f]);
-      const double b = biases != nullptr ? static_cast<double>(biases[i]) : 0;
-      total += weights[static_cast<std::size_t>(i)] * (regularization * squares + bias_regularization * b * b);
-    }
-    return total;
-  });
+           double total = 0;
+           for (Index i = begin; i < end; ++i) {
+             const T* const row = factors.row(i);
+             double squares = 0;
+             for (Index f = 0; f < factors.stride(); ++f)
+               squares += static_cast<double>(row[f]) * static_cast<double>(row[f]);
+             const double b = biases != nullptr ? static_cast<double>(biases[i]) : 0;
+             total += weights[static_cast<std::size_t>(i)] * (regularization * squares + bias_regularization * b * b);
+           }
+           return total;
+         });
 }
 
 }  // namespace matfac

@@ -100,8 +100,8 @@ void validate(const Settings& s) {
   }
   require(std::isfinite(s.regularization_exponent), "regularization_exponent must be finite, not ",
           s.regularization_exponent);
-  require(std::isfinite(s.learning_rate) && s.learning_rate > 0,
-          "learning_rate must be a finite number above 0, not ", s.learning_rate);
+  require(std::isfinite(s.learning_rate) && s.learning_rate > 0, "learning_rate must be a finite number above 0, not ",
+          s.learning_rate);
   require(s.max_iter >= 1, "max_iter must be at least 1, not ", s.max_iter);
   require_not_negative("tol", s.tol);
   require(s.patience >= 1, "patience must be at least 1, not ", s.patience);

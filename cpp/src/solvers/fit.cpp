@@ -16,7 +16,8 @@ template <class T>
 void require_finite(const char* name, const T* values, Index n, int n_threads) {
   parallel_chunks(n, 1 << 16, n_threads, [&](Index begin, Index end, int) {
     for (Index i = begin; i < end; ++i) {
-      require(std::isfinite(values[i]), name, " holds ", values[i], " at entry ", i, ": the given start must be finite");
+      require(std::isfinite(values[i]), name, " holds ", values[i], " at entry ", i,
+              ": the given start must be finite");
     }
   });
 }
@@ -35,7 +36,8 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
           "early_stopping needs held-out ratings to watch: give an eval set with at least one rating");
   if (eval != nullptr) {
     require(eval->n_users == train.n_users && eval->n_items == train.n_items, "the eval set has shape (", eval->n_users,
-            ", ", eval->n_items, "), expected that of the training ratings, (", train.n_users, ", ", train.n_items, ")");
+            ", ", eval->n_items, "), expected that of the training ratings, (", train.n_users, ", ", train.n_items,
+            ")");
     validate(*eval, settings.n_threads);
   }
   if (settings.init == Init::given) {
@@ -72,7 +74,8 @@ template <class T>
 Model<T> fit(const RatingsView<T>& train, const Settings& settings, const RatingsView<T>* eval,
              const OnIteration& on_iteration) {
   validate(settings);
-  require(settings.init == Init::random, "a model of its own starts at random: use the fit on your own arrays to give them");
+  require(settings.init == Init::random,
+          "a model of its own starts at random: use the fit on your own arrays to give them");
   Model<T> model;
   model.n_users = train.n_users;
   model.n_items = train.n_items;
@@ -94,9 +97,9 @@ Model<T> fit(const RatingsView<T>& train, const Settings& settings, const Rating
   return model;
 }
 
-#define MATFAC_INSTANTIATE(T)                                                                                          \
-  template MATFAC_API FitReport fit(const RatingsView<T>&, const Settings&, const FactorsView<T>&,                     \
-                                    const RatingsView<T>*, const OnIteration&);                                        \
+#define MATFAC_INSTANTIATE(T)                                                                      \
+  template MATFAC_API FitReport fit(const RatingsView<T>&, const Settings&, const FactorsView<T>&, \
+                                    const RatingsView<T>*, const OnIteration&);                    \
   template MATFAC_API Model<T> fit(const RatingsView<T>&, const Settings&, const RatingsView<T>*, const OnIteration&);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)

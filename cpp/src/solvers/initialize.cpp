@@ -15,7 +15,8 @@ void fill_normal(MatrixView<T> matrix, double deviation, std::uint64_t seed, Str
     for (Index i = begin; i < end; ++i) {
       T* const row = matrix.row(i);
       for (Index f = 0; f < matrix.cols; f += 4) {
-        const Words words = random_words(seed, stream, static_cast<std::uint64_t>(i), static_cast<std::uint32_t>(f / 4));
+        const Words words = random_words(seed, stream, static_cast<std::uint64_t>(i),
+                                         static_cast<std::uint32_t>(f / 4));
         const auto first = to_normals(words[0], words[1]), second = to_normals(words[2], words[3]);
         const double normals[] = {first[0], first[1], second[0], second[1]};
         const Index count = std::min<Index>(4, matrix.cols - f);

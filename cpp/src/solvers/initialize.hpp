@@ -4,8 +4,8 @@
 
 namespace matfac {
 
-/// Fills the factors with independent normal numbers of standard deviation `init_std` (each row a function of the seed and
-/// its number alone) and the biases with zeros.
+/// Fills the factors with independent normal numbers of standard deviation `init_std` (each row a function of the seed
+/// and its number alone) and the biases with zeros.
 template <class T>
 void initialize(const FactorsView<T>& factors, double init_std, std::uint64_t seed, int n_threads);
 

@@ -30,8 +30,8 @@ class Monitor {
     report_.global_mean = moments.center;
   }
 
-  /// Records an iteration with the given loss and penalty; returns whether to run another. `publish` writes the solver's
-  /// state to the caller's factors, if it lives elsewhere; it is called only when they are to be looked at.
+  /// Records an iteration with the given loss and penalty; returns whether to run another. `publish` writes the
+  /// solver's state to the caller's factors, if it lives elsewhere; it is called only when they are to be looked at.
   template <class Publish>
   bool operator()(double loss, double penalty, const Publish& publish) {
     Iteration now;
@@ -77,23 +77,22 @@ class Monitor {
             report_.global_mean};
   }
 
-  // A finite objective far above that of the zero model (r_hat = mu) is of no use either. The first iteration of sgd may
-  // stumble; a given start may be anything, so only what follows it is judged.
+  // A finite objective far above that of the zero model (r_hat = mu) is of no use either. The first iteration of sgd
+  // may stumble; a given start may be anything, so only what follows it is judged.
   void require_finite(const Iteration& now) {
     const bool is_first = report_.history.empty();
     double most = (is_first ? 100 : 4) * zero_objective_;
     if (settings_.init == Init::given) {
-      most = is_first ? std::numeric_limits<double>::infinity()
-                      : std::max(most, 4 * report_.history.front().objective);
+      most = is_first ? std::numeric_limits<double>::infinity() : std::max(most, 4 * report_.history.front().objective);
     }
     if (std::isfinite(now.objective) && now.objective <= most) return;
-    throw DivergenceError(message(
-        "the fit diverged at iteration ", now.iteration, " (objective ", now.objective, "): ",
-        settings_.solver == Solver::sgd
-            ? message("lower learning_rate (now ", settings_.learning_rate, ") or raise regularization")
-            : message("raise regularization (now ", settings_.regularization->user, ", ", settings_.regularization->item,
-                      ") or scale the ratings to a smaller range"),
-        "; the factors of this fit are discarded"));
+    throw DivergenceError(
+        message("the fit diverged at iteration ", now.iteration, " (objective ", now.objective, "): ",
+                settings_.solver == Solver::sgd
+                    ? message("lower learning_rate (now ", settings_.learning_rate, ") or raise regularization")
+                    : message("raise regularization (now ", settings_.regularization->user, ", ",
+                              settings_.regularization->item, ") or scale the ratings to a smaller range"),
+                "; the factors of this fit are discarded"));
   }
 
   bool has_converged() const {

@@ -7,7 +7,7 @@ namespace matfac {
 
 /// Where the ratings lie and how far they spread.
 struct RatingMoments {
-  double center = 0;     ///< mu: their mean as a T (what the model will add is what was subtracted), or 0 without biases
+  double center = 0;  ///< mu: their mean as a T (what the model will add is what was subtracted), or 0 without biases
   double deviation = 1;  ///< root of their mean square about the center; 1 if they are all equal to it
 };
 

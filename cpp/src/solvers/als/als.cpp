@@ -6,8 +6,8 @@
 // The bias is solved together with the factors, not after them (kernels/gram.inl). Cost of a sweep: nnz (2 F^2 + 8 F) +
 // (N + M) F^3 / 3 flop; rows are solved in parallel and independently, hence the same bits at any number of threads.
 //
-// Y. Zhou, D. Wilkinson, R. Schreiber, R. Pan: Large-scale Parallel Collaborative Filtering for the Netflix Prize. AAIM 2008
-// (the count-weighted penalty is theirs).
+// Y. Zhou, D. Wilkinson, R. Schreiber, R. Pan: Large-scale Parallel Collaborative Filtering for the Netflix Prize. AAIM
+// 2008 (the count-weighted penalty is theirs).
 
 #include "core/sum.hpp"
 #include "kernels/kernels.hpp"

@@ -61,9 +61,14 @@ void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fix
       }
       const double weight = count_weight(n, target.regularization_exponent);
       const double l = weight * target.regularization, b = weight * target.bias_regularization;
-      const Index failed = k.solve_row(fixed.factors.data(), stride, target.n_factors, ratings.items + start,
-                                       ratings.values + start, fixed.biases, fixed.mean, n, static_cast<T>(l),
-                                       static_cast<T>(b), row, bias, workspace.data());
+      // Fewer ratings than unknowns and no penalty: singular for certain, whatever rounding makes of the pivots.
+      const Index unknowns = target.n_factors + (bias != nullptr && b == 0 ? 1 : 0);
+      const bool is_singular = l == 0 && n < unknowns;
+      const Index failed = is_singular
+                               ? 0
+                               : k.solve_row(fixed.factors.data(), stride, target.n_factors, ratings.items + start,
+                                             ratings.values + start, fixed.biases, fixed.mean, n, static_cast<T>(l),
+                                             static_cast<T>(b), row, bias, workspace.data());
       if (failed >= 0) {
         solve_least_norm(fixed, ratings.items + start, ratings.values + start, n, l, b, target.n_factors, row, bias);
       }

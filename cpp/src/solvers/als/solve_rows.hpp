@@ -19,19 +19,19 @@ struct Fixed {
 /// The side that is solved.
 template <class T>
 struct Target {
-  T* factors;       ///< first row
-  Index stride;     ///< from row to row
+  T* factors;    ///< first row
+  Index stride;  ///< from row to row
   Index n_factors;
-  T* biases;        ///< or null
+  T* biases;  ///< or null
   double regularization;
   double bias_regularization;
   double regularization_exponent;
 };
 
-/// The unit of work of ALS: solves the rows [begin, end) of `target` exactly, given `fixed`. Row i of `ratings` (CSR by the
-/// target's side) belongs to row i of the target. A row without ratings becomes zero. Where the normal equations are
-/// singular (no regularization, fewer ratings than factors) the solution of least norm is taken.
-/// Cost: per row n ratings, n (F^2 + 3F) + F^3 / 3 flop.
+/// The unit of work of ALS: solves the rows [begin, end) of `target` exactly, given `fixed`. Row i of `ratings` (CSR by
+/// the target's side) belongs to row i of the target. A row without ratings becomes zero. Where the normal equations
+/// are singular (no regularization, fewer ratings than factors) the solution of least norm is taken. Cost: per row n
+/// ratings, n (F^2 + 3F) + F^3 / 3 flop.
 template <class T>
 void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fixed<T>& fixed, const Target<T>& target,
                 int n_threads);

@@ -1,13 +1,13 @@
-// Full-gradient descent without a learning rate: nonlinear conjugate gradients (Polak and Ribiere, with automatic restart),
-// preconditioned by the rows' curvature, with an exact line search.
+// Full-gradient descent without a learning rate: nonlinear conjugate gradients (Polak and Ribiere, with automatic
+// restart), preconditioned by the rows' curvature, with an exact line search.
 //
 // Along a direction (dU, dV) each residual is a quadratic in the step t,
 //   e(t) = e + a t + b t^2,   a = u . dv + du . v,   b = du . dv,
 // so the squared loss is a quartic whose coefficients one pass over the ratings gives:
 //   phi(t) - phi(0) = t sum e a + t^2/2 sum (a^2 + 2 e b) + t^3 sum a b + t^4/2 sum b^2  (+ the penalty's t and t^2).
 // Its minimizer is found to rounding: nothing to tune, and the objective never rises. A backtracking search would need
-// about as many passes and an initial step; a fixed rate fails where popular and rare rows differ by orders of magnitude in
-// curvature, which is also why the directions are scaled row by row.
+// about as many passes and an initial step; a fixed rate fails where popular and rare rows differ by orders of
+// magnitude in curvature, which is also why the directions are scaled row by row.
 //
 // Cost of an iteration: 6F flop a rating for the gradients, 8F for the line search.
 // J. Nocedal, S. J. Wright: Numerical Optimization, 2nd ed., section 5.2.
@@ -51,8 +51,8 @@ class BatchFit {
       const double slope = users_.gradient_dot(user_curvature) + items_.gradient_dot(item_curvature);
       double beta = 0;
       if (slope_before > 0) {
-        const double overlap =
-            users_.gradient_dot_previous(user_curvature) + items_.gradient_dot_previous(item_curvature);
+        const double overlap = users_.gradient_dot_previous(user_curvature) +
+                               items_.gradient_dot_previous(item_curvature);
         beta = std::max(0.0, (slope - overlap) / slope_before);
       }
       double step = turn_and_search(beta, user_curvature, item_curvature);

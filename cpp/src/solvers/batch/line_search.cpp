@@ -23,7 +23,8 @@ double minimize_quartic(const std::array<double, 4>& c) {
     const double middle = low + (high - low) / 2;
     (slope(c, middle) < 0 ? low : high) = middle;
   }
-  // With three stationary points the bracket may have closed on the outer minimum: it counts only if it is lower than 0.
+  // With three stationary points the bracket may have closed on the outer minimum: it counts only if it is lower than
+  // 0.
   double t = low + (high - low) / 2;
   for (int halvings = 0; halvings < 100 && !(value(c, t) < 0); ++halvings) t /= 2;
   return value(c, t) < 0 ? t : 0;

@@ -103,13 +103,13 @@ double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, Mat
   return total;
 }
 
-#define MATFAC_INSTANTIATE(T)                                                                                         \
-  template MATFAC_API void residuals(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, std::span<T>,   \
-                                     int);                                                                            \
-  template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int);              \
-  template MATFAC_API double gradients(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>,               \
-                                       MatrixView<T>, MatrixView<T>, int);                                            \
-  template MATFAC_API T pair_gradients(T, std::span<const T>, std::span<const T>, std::span<T>, std::span<T>);        \
+#define MATFAC_INSTANTIATE(T)                                                                                          \
+  template MATFAC_API void residuals(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, std::span<T>,    \
+                                     int);                                                                             \
+  template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int);               \
+  template MATFAC_API double gradients(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, MatrixView<T>, \
+                                       MatrixView<T>, int);                                                            \
+  template MATFAC_API T pair_gradients(T, std::span<const T>, std::span<const T>, std::span<T>, std::span<T>);         \
   template MATFAC_API double batch_step(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, int);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)

@@ -10,8 +10,8 @@
 
 namespace matfac::batch {
 
-/// One side's parameters as the batch solver sees them, one padded row per user (or item): the factors, then with biases
-/// two columns more, so that the plain product of two rows is the whole estimate without mu:
+/// One side's parameters as the batch solver sees them, one padded row per user (or item): the factors, then with
+/// biases two columns more, so that the plain product of two rows is the whole estimate without mu:
 ///
 ///   user row [u, b, 1],  item row [v, 1, c]:   u . v + b + c
 ///
@@ -64,9 +64,10 @@ class Side {
 
   double penalty() const {
     return 0.5 * sum_rows([&](Index i) {
-      const double b = bias_column_ < 0 ? 0.0 : static_cast<double>(x(i)[bias_column_]);
-      return weight(i) * (regularization_ * static_cast<double>(head(x_, i).squaredNorm()) + bias_regularization_ * b * b);
-    });
+             const double b = bias_column_ < 0 ? 0.0 : static_cast<double>(x(i)[bias_column_]);
+             return weight(i) *
+                    (regularization_ * static_cast<double>(head(x_, i).squaredNorm()) + bias_regularization_ * b * b);
+           });
   }
 
   /// Adds the penalty's gradient to the loss's, and clears what is not a parameter (the column of ones).
@@ -74,9 +75,9 @@ class Side {
     for_rows([&](Index i) {
       T* const g = gradient_.data() + i * stride_;
       head(gradient_, i) += static_cast<T>(weight(i) * regularization_) * head(x_, i);
-      const T bias_gradient =
-          bias_column_ < 0 ? T(0)
-                           : g[bias_column_] + static_cast<T>(weight(i) * bias_regularization_) * x(i)[bias_column_];
+      const T bias_gradient = bias_column_ < 0 ? T(0)
+                                               : g[bias_column_] + static_cast<T>(weight(i) * bias_regularization_) *
+                                                                       x(i)[bias_column_];
       std::fill(g + factors_.cols, g + stride_, T(0));
       if (bias_column_ >= 0) g[bias_column_] = bias_gradient;
     });
@@ -122,17 +123,17 @@ class Side {
       return weight(i) * regularization_ * static_cast<double>(head(x_, i).dot(head(direction_, i)));
     });
     double second = 0.5 * sum_rows([&](Index i) {
-      return weight(i) * regularization_ * static_cast<double>(head(direction_, i).squaredNorm());
-    });
+                      return weight(i) * regularization_ * static_cast<double>(head(direction_, i).squaredNorm());
+                    });
     if (bias_column_ < 0) return {first, second};
     first += sum_rows([&](Index i) {
       return weight(i) * bias_regularization_ * static_cast<double>(x(i)[bias_column_]) *
              static_cast<double>(direction(i)[bias_column_]);
     });
     second += 0.5 * sum_rows([&](Index i) {
-      const double d = static_cast<double>(direction(i)[bias_column_]);
-      return weight(i) * bias_regularization_ * d * d;
-    });
+                const double d = static_cast<double>(direction(i)[bias_column_]);
+                return weight(i) * bias_regularization_ * d * d;
+              });
     return {first, second};
   }
 

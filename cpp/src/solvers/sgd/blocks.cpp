@@ -26,7 +26,8 @@ std::vector<Code> random_order(Index n, std::uint64_t seed, Stream stream, std::
   return order;
 }
 
-/// Bounds of segments of about equal weight, none longer than the local ids reach. `counts[p]` is the weight of position p.
+/// Bounds of segments of about equal weight, none longer than the local ids reach. `counts[p]` is the weight of
+/// position p.
 std::vector<Index> segment_bounds(const std::vector<Index>& counts, Index n_segments) {
   std::vector<Index> sums(counts.size() + 1);
   std::partial_sum(counts.begin(), counts.end(), sums.begin() + 1);
@@ -80,7 +81,8 @@ Blocks<T> make_blocks(const RatingsView<T>& ratings, Index row_bytes, T shift, T
   const Index n_rows = blocks.n_rows(), n_columns = blocks.n_columns();
 
   std::vector<Code> item_position(by_item.size());
-  for (std::size_t p = 0; p < by_item.size(); ++p) item_position[static_cast<std::size_t>(blocks.item_at[p])] = static_cast<Code>(p);
+  for (std::size_t p = 0; p < by_item.size(); ++p)
+    item_position[static_cast<std::size_t>(blocks.item_at[p])] = static_cast<Code>(p);
   const auto column_of = segment_of(blocks.item_bounds);
 
   // A grid row is filled by one thread, its users in order: count, then place.

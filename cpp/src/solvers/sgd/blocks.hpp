@@ -11,14 +11,15 @@ namespace matfac::sgd {
 /// The ratings laid out for stochastic descent: users and items in a random order, cut into a grid of blocks with about
 /// equally many ratings a row and a column; inside a block by user, each id as 16 bits relative to the block.
 ///
-/// The layout is fixed by the ratings, the row length and the seed, never by the number of threads: it fixes the order of
-/// the updates. Memory: 4 + sizeof(T) bytes a rating.
+/// The layout is fixed by the ratings, the row length and the seed, never by the number of threads: it fixes the order
+/// of the updates. Memory: 4 + sizeof(T) bytes a rating.
 template <class T>
 struct Blocks {
-  std::vector<Code> user_at, item_at;            ///< position -> code
-  std::vector<Index> user_bounds, item_bounds;   ///< grid row r holds the user positions [user_bounds[r], user_bounds[r + 1])
-  std::vector<Index> offsets;                    ///< the ratings of block (r, c) start at offsets[r * n_columns() + c]
-  std::vector<std::uint16_t> users, items;       ///< position minus the block's first
+  std::vector<Code> user_at, item_at;  ///< position -> code
+  std::vector<Index> user_bounds,
+      item_bounds;             ///< grid row r holds the user positions [user_bounds[r], user_bounds[r + 1])
+  std::vector<Index> offsets;  ///< the ratings of block (r, c) start at offsets[r * n_columns() + c]
+  std::vector<std::uint16_t> users, items;  ///< position minus the block's first
   std::vector<T> values;
 
   Index n_rows() const { return static_cast<Index>(user_bounds.size()) - 1; }
@@ -31,8 +32,8 @@ template <class T>
 Blocks<T> make_blocks(const RatingsView<T>& ratings, Index row_bytes, T shift, T scale, std::uint64_t seed,
                       int n_threads);
 
-/// The order of the blocks in an epoch, keyed by (seed, epoch): rounds of a Latin square, each round visiting every grid
-/// row and column once, so that the blocks of a round are independent.
+/// The order of the blocks in an epoch, keyed by (seed, epoch): rounds of a Latin square, each round visiting every
+/// grid row and column once, so that the blocks of a round are independent.
 std::vector<Block> epoch_order(Index n_rows, Index n_columns, std::uint64_t seed, std::int64_t epoch);
 
 }  // namespace matfac::sgd

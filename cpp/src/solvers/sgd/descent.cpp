@@ -7,8 +7,8 @@
 namespace matfac::sgd {
 
 template <class T>
-Rows<T>::Rows(MatrixView<T> source, std::span<T> biases, const std::vector<Code>& code_at, T factor_scale,
-              T bias_scale, int n_threads)
+Rows<T>::Rows(MatrixView<T> source, std::span<T> biases, const std::vector<Code>& code_at, T factor_scale, T bias_scale,
+              int n_threads)
     : stride(padded<T>(source.cols)), factors(source.rows * stride), rows(static_cast<std::size_t>(source.rows)) {
   parallel_chunks(source.rows, 1024, n_threads, [&](Index begin, Index end, int) {
     for (Index p = begin; p < end; ++p) {

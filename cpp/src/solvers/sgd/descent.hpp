@@ -22,8 +22,8 @@ struct Rows {
 };
 
 /// The unit of work of SGD: runs the given blocks, in an order equivalent to the given one (see run_ordered_blocks).
-/// `before(block, position)` is called on the block's thread before it runs. Returns the sum of the losses, each measured
-/// before its step.
+/// `before(block, position)` is called on the block's thread before it runs. Returns the sum of the losses, each
+/// measured before its step.
 template <class T, class Before>
 double run_blocks(const Blocks<T>& blocks, const std::vector<Block>& order, Rows<T>& users, Rows<T>& items,
                   const LossKernels<T>& kernels, T damping_threshold, int n_threads, const Before& before) {
@@ -37,8 +37,7 @@ double run_blocks(const Blocks<T>& blocks, const std::vector<Block>& order, Rows
     losses[static_cast<std::size_t>(position)] = kernels.block_sgd(
         {blocks.users.data() + begin, blocks.items.data() + begin, blocks.values.data() + begin, n,
          users.factors.data() + user * users.stride, items.factors.data() + item * items.stride,
-         users.rows.data() + user, items.rows.data() + item, users.stride,
-         damping_threshold});
+         users.rows.data() + user, items.rows.data() + item, users.stride, damping_threshold});
   });
   double total = 0;
   for (const double loss : losses) total += loss;

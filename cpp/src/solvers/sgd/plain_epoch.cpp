@@ -28,10 +28,9 @@ double sgd_epoch(const RatingsView<T>& ratings, MatrixView<T> user_factors, Matr
   sgd::Rows<T> items(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);
   for (auto& row : users.rows) row.rate = static_cast<T>(learning_rate);
   for (auto& row : items.rows) row.rate = static_cast<T>(learning_rate);
-  const double total = sgd::run_blocks(blocks, sgd::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch), users,
-                                       items, kernels<T>().losses[static_cast<int>(Loss::squared)],
-                                       std::numeric_limits<T>::infinity(), n_threads,
-                                       [](Block, Index) {});
+  const double total = sgd::run_blocks(blocks, sgd::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch),
+                                       users, items, kernels<T>().losses[static_cast<int>(Loss::squared)],
+                                       std::numeric_limits<T>::infinity(), n_threads, [](Block, Index) {});
   users.publish(user_factors, {}, blocks.user_at, T(1), T(1), n_threads);
   items.publish(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);
   return total;
@@ -44,7 +43,8 @@ std::vector<Index> sgd_order(const RatingsView<T>& ratings, Index n_factors, std
   // The same layout with the entries' numbers in the place of their values.
   std::vector<double> numbers(static_cast<std::size_t>(ratings.nnz()));
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<double>(i);
-  const RatingsView<double> numbered{{ratings.n_users, ratings.n_items, ratings.offsets, ratings.items}, numbers.data()};
+  const RatingsView<double> numbered{{ratings.n_users, ratings.n_items, ratings.offsets, ratings.items},
+                                     numbers.data()};
   const auto blocks = sgd::make_blocks<double>(numbered, row_bytes<T>(n_factors), 0, 1, seed, n_threads);
   std::vector<Index> order;
   order.reserve(numbers.size());
@@ -57,9 +57,9 @@ std::vector<Index> sgd_order(const RatingsView<T>& ratings, Index n_factors, std
   return order;
 }
 
-#define MATFAC_INSTANTIATE(T)                                                                                          \
-  template MATFAC_API double sgd_epoch(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, std::uint64_t,     \
-                                       std::int64_t, int);                                                             \
+#define MATFAC_INSTANTIATE(T)                                                                                      \
+  template MATFAC_API double sgd_epoch(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, std::uint64_t, \
+                                       std::int64_t, int);                                                         \
   template MATFAC_API std::vector<Index> sgd_order(const RatingsView<T>&, Index, std::uint64_t, std::int64_t, int);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)

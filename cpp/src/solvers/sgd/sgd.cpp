@@ -9,15 +9,15 @@
 // Dividing is the implicit form of the decay: it cannot overshoot, however large the penalty of a rare row.
 // A row of n ratings has, after T epochs, taken about n T steps, and its rates are
 //   eta = learning_rate / sqrt(1 + n T / 50),   nu = learning_rate / sqrt(1 + n T):
-// like Adagrad's, but known beforehand: no accumulators, no dot products to feed them, one multiplication a row and step.
-// Derivatives beyond 3 standard deviations are damped (kernels/sgd.inl).
+// like Adagrad's, but known beforehand: no accumulators, no dot products to feed them, one multiplication a row and
+// step. Derivatives beyond 3 standard deviations are damped (kernels/sgd.inl).
 //
 // The schedule (blocks.hpp) is fixed by the ratings, F and the seed: the same bits at any number of threads.
 // Cost of an epoch: about 10F flop a rating. Memory: 8 bytes a rating (float), and the factors once more.
 //
 // R. Gemulla, P. Haas, E. Nijkamp, Y. Sismanis: Large-Scale Matrix Factorization with Distributed Stochastic Gradient
-// Descent. KDD 2011 (blocks). W.-S. Chin, Y. Zhuang, Y.-C. Juan, C.-J. Lin: A Learning-rate Schedule for Stochastic Gradient
-// Methods to Matrix Factorization. PAKDD 2015 (rates by row).
+// Descent. KDD 2011 (blocks). W.-S. Chin, Y. Zhuang, Y.-C. Juan, C.-J. Lin: A Learning-rate Schedule for Stochastic
+// Gradient Methods to Matrix Factorization. PAKDD 2015 (rates by row).
 
 #include <algorithm>
 #include <cmath>
@@ -48,7 +48,8 @@ class Schedule {
         bias_regularization_(bias_regularization) {
     per_rating_.reserve(counts_.size());
     for (const Index n : counts_) {
-      per_rating_.push_back(n > 0 ? static_cast<T>(count_weight(n, settings.regularization_exponent) / static_cast<double>(n)) : T(0));
+      per_rating_.push_back(
+          n > 0 ? static_cast<T>(count_weight(n, settings.regularization_exponent) / static_cast<double>(n)) : T(0));
     }
   }
 
@@ -72,20 +73,20 @@ class Schedule {
   double penalty(int n_threads) const {
     const Index stride = rows_.stride;
     return 0.5 * chunked_sum(static_cast<Index>(counts_.size()), 4096, n_threads, [&](Index begin, Index end) {
-      double total = 0;
-      for (Index i = begin; i < end; ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        double squares = 0;
-        for (Index f = 0; f < stride; ++f) {
-          const double x = static_cast<double>(rows_.factors[i * stride + f]);
-          squares += x * x;
-        }
-        const double b = static_cast<double>(rows_.rows[k].bias);
-        total += static_cast<double>(counts_[k]) * static_cast<double>(per_rating_[k]) *
-                 (regularization_ * squares + bias_regularization_ * b * b);
-      }
-      return total;
-    });
+             double total = 0;
+             for (Index i = begin; i < end; ++i) {
+               const auto k = static_cast<std::size_t>(i);
+               double squares = 0;
+               for (Index f = 0; f < stride; ++f) {
+                 const double x = static_cast<double>(rows_.factors[i * stride + f]);
+                 squares += x * x;
+               }
+               const double b = static_cast<double>(rows_.rows[k].bias);
+               total += static_cast<double>(counts_[k]) * static_cast<double>(per_rating_[k]) *
+                        (regularization_ * squares + bias_regularization_ * b * b);
+             }
+             return total;
+           });
   }
 
  private:
@@ -129,9 +130,9 @@ class SgdFit {
     std::int64_t epoch = 0;
     do {
       loss = run_epoch(epoch++);
-    } while (task_.monitor(unit * loss, unit * (user_schedule_.penalty(settings_.n_threads) +
-                                                item_schedule_.penalty(settings_.n_threads)),
-                           publish));
+    } while (task_.monitor(
+        unit * loss, unit * (user_schedule_.penalty(settings_.n_threads) + item_schedule_.penalty(settings_.n_threads)),
+        publish));
     return task_.monitor.finish(publish);
   }
 
@@ -142,7 +143,8 @@ class SgdFit {
     if (epoch > 0) {
       const double time = static_cast<double>(epoch) + 0.5;
       const auto set_all = [&](Schedule<T>& schedule, Index n) {
-        parallel_chunks(n, 1024, settings_.n_threads, [&](Index begin, Index end, int) { schedule.set(begin, end, time); });
+        parallel_chunks(n, 1024, settings_.n_threads,
+                        [&](Index begin, Index end, int) { schedule.set(begin, end, time); });
       };
       set_all(user_schedule_, task_.train.n_users);
       set_all(item_schedule_, task_.train.n_items);
