@@ -202,8 +202,8 @@ def gradients(
 def load_model(path: typing.Any, verify_checksum: bool = True) -> dict[str, typing.Any]:
     """
     Map a model file. The result has the arguments of `save_model` as keys; its arrays are read-only views of the
-    mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where the system
-    refuses. Without `verify_checksum` the factors are not read.
+    mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where the
+    system refuses. Without `verify_checksum` the factors are not read.
     """
 
 def loss(
@@ -283,8 +283,8 @@ def save_model(
 ) -> None:
     """
     Write a model file atomically; see docs/file-format.md. Ids are an int64 array or a tuple of int64 offsets and
-    uint8 text; `seen` is a tuple of int64 offsets and int32 items. Nothing is copied. Raises ValueError for arguments
-    that make no model, OSError where the system refuses.
+    uint8 text; `seen` is a tuple of int64 offsets and int32 items. Nothing is copied. Raises ValueError for what
+    makes no model, OSError where the system refuses.
     """
 
 def sgd_epoch(
