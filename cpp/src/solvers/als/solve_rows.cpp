@@ -9,8 +9,21 @@
 namespace matfac::als {
 namespace {
 
-/// The bordered normal equations of one row in double, solved for the least norm: eigenvalues that are zero to within
-/// rounding are left out. Only for rows whose Cholesky factorization failed.
+/// The x of least norm that minimizes |a x - h|, a symmetric and positive semidefinite: eigenvalues that are zero to
+/// within rounding are left out.
+Eigen::VectorXd least_norm(const Eigen::MatrixXd& a, const Eigen::VectorXd& h) {
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(a);
+  const double largest = eigen.eigenvalues().cwiseAbs().maxCoeff();
+  const double zero = largest * static_cast<double>(a.rows()) * 1e-13;
+  Eigen::VectorXd coordinates = eigen.eigenvectors().transpose() * h;
+  for (Index f = 0; f < a.rows(); ++f) {
+    const double eigenvalue = eigen.eigenvalues()[f];
+    coordinates[f] = eigenvalue > zero ? coordinates[f] / eigenvalue : 0.0;
+  }
+  return eigen.eigenvectors() * coordinates;
+}
+
+/// One row from its bordered normal equations in double. Only for rows that Cholesky cannot solve.
 template <class T>
 void solve_least_norm(const Fixed<T>& fixed, const Code* codes, const T* values, Index n, double regularization,
                       double bias_regularization, Index n_factors, T* solution, T* bias) {
@@ -26,15 +39,7 @@ void solve_least_norm(const Fixed<T>& fixed, const Code* codes, const T* values,
   }
   a.diagonal().head(n_factors).array() += regularization;
   if (bias != nullptr) a(n_factors, n_factors) += bias_regularization;
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(a);
-  const double largest = eigen.eigenvalues().cwiseAbs().maxCoeff();
-  const double zero = largest * static_cast<double>(size) * 1e-13;
-  Eigen::VectorXd coordinates = eigen.eigenvectors().transpose() * h;
-  for (Index f = 0; f < size; ++f) {
-    const double eigenvalue = eigen.eigenvalues()[f];
-    coordinates[f] = eigenvalue > zero ? coordinates[f] / eigenvalue : 0.0;
-  }
-  const Eigen::VectorXd x = eigen.eigenvectors() * coordinates;
+  const Eigen::VectorXd x = least_norm(a, h);
   for (Index f = 0; f < n_factors; ++f) solution[f] = static_cast<T>(x[f]);
   if (bias != nullptr) *bias = static_cast<T>(x[n_factors]);
 }
