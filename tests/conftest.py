@@ -15,9 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import matfac as mf
 from matfac import reference
+
+# The twins solve thousands of small systems: a BLAS that wakes threads for each takes 500 times as
+# long on a busy machine.
+threadpool_limits(limits=1, user_api="blas")
 
 DTYPES = ("float32", "float64")
 #: Below, at, and just beyond the lengths of vectors, on both sides of the unrolled sizes.
