@@ -75,9 +75,10 @@ def check_sgd_epoch(p: Problem, seed: int = 5, epoch: int = 2) -> None:
     order = mf.sgd_order(p.R, p.n_factors, seed=seed, epoch=epoch, dtype=p.dtype)
     total = mf.sgd_epoch(p.R, stepped.U, stepped.V, learning_rate=0.02, seed=seed, epoch=epoch)
     expected = reference.sgd_epoch(x.R, x.U, x.V, learning_rate=0.02, order=order)
-    assert_near(total, expected, "epoch", p.dtype)
-    assert_near(stepped.U, x.U, "epoch", p.dtype)
-    assert_near(stepped.V, x.V, "epoch", p.dtype)
+    assert_near(total, expected, "epoch", p.dtype, max(expected, np.sum(p.terms() ** 2)))
+    # Factors begin at about 1; some end near 0, with the rounding of where they came from.
+    for found, exact in ((stepped.U, x.U), (stepped.V, x.V)):
+        assert_near(found, exact, "epoch", p.dtype, max(1.0, np.max(np.abs(exact))))
 
 
 CHECKS = (check_residuals, check_loss, check_gradients, check_batch_step, check_sgd_epoch)
@@ -237,17 +238,17 @@ def test_instruction_set_in_use_is_the_forced_or_the_best():
 @pytest.mark.skipif("MATFAC_ISA" in os.environ, reason="this is already a run at a forced level")
 @pytest.mark.parametrize("level", mf.runtime_info()["instruction_sets"][:-1])
 def test_parity_at_each_lower_instruction_set(level):
-    """The level is chosen once a process: all parity tests again in one that has it forced."""
+    """The level is chosen once a process: the parity tests again in one that has it forced.
+
+    Those of schedules are left out, for they are the same code at every level.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            Path(__file__).parent,
+            *command,
+            "-k",
+            "not many_blocks and not 16_bit and not order",
+            str(Path(__file__).parent),
         ],
         env={**os.environ, "MATFAC_ISA": level},
         capture_output=True,

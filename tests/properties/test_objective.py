@@ -160,6 +160,20 @@ def test_penalized_minimum_is_the_soft_thresholded_svd(exact_solver, user, item)
     assert found == pytest.approx((left * kept) @ right, abs=1e-3 * sigma[0])
 
 
+@pytest.mark.parametrize("strength", [1.05, 1.3, 5.0, 1e8])
+@pytest.mark.parametrize("shape", ["one rating", "one user", "general"])
+def test_a_penalty_that_leaves_nothing_gives_zeros(shape, strength, solver, dtype):
+    """Factors that shrink until they underflow end as zeros, never as NaN."""
+    for seed in range(5):
+        for n_factors in (1, 2):
+            p = make_problem(shape, n_factors, dtype, seed)
+            regularization = strength * np.max(np.abs(p.R.values))
+            options = {"regularization": regularization, "regularization_exponent": 1}
+            model = fit(p, solver, biases=False, max_iter=150, **options)
+            for factors in (model.user_factors_, model.item_factors_):
+                assert np.all(np.isfinite(factors)) and np.all(np.abs(factors) < 0.3)
+
+
 def test_early_stopping_returns_the_best_factors(solver, dtype):
     p = make_problem("general", 16, dtype)
     train, held_out = p.R.split(0.3, random_state=0)
