@@ -123,7 +123,7 @@ void register_settings(py::module_& m) {
 }
 
 template <class T>
-void register_for(py::module_& m) {
+void register_fits(py::module_& m) {
   m.def("fit", &bound_fit<T>, "train"_a, "settings"_a, "user_factors"_a.noconvert(), "item_factors"_a.noconvert(),
         "user_biases"_a.noconvert(), "item_biases"_a.noconvert(), "eval"_a, "on_iteration"_a);
 }
@@ -132,8 +132,8 @@ void register_for(py::module_& m) {
 
 void register_fit(py::module_& m) {
   register_settings(m);
-  register_for<float>(m);
-  register_for<double>(m);
+  register_fits<float>(m);
+  register_fits<double>(m);
 }
 
 }  // namespace matfac::bindings

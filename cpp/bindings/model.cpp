@@ -93,7 +93,7 @@ void bound_fold_in(const Array<T>& item_factors, const Biases<T>& item_biases, d
 }
 
 template <class T>
-void register_for(py::module_& m) {
+void register_model_of(py::module_& m) {
   const auto u = "user_factors"_a.noconvert(), v = "item_factors"_a.noconvert();
   const auto b = "user_biases"_a.noconvert(), c = "item_biases"_a.noconvert();
   m.def("predict", &bound_predict<T>, u, v, b, c, "global_mean"_a, "users"_a.noconvert(), "items"_a.noconvert(),
@@ -108,8 +108,8 @@ void register_for(py::module_& m) {
 }  // namespace
 
 void register_model(py::module_& m) {
-  register_for<float>(m);
-  register_for<double>(m);
+  register_model_of<float>(m);
+  register_model_of<double>(m);
 }
 
 }  // namespace matfac::bindings

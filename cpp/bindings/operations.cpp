@@ -94,7 +94,7 @@ Array<Index> bound_sgd_order(const BoundRatings<T>& ratings, Index n_factors, st
 }
 
 template <class T>
-void register_for(py::module_& m) {
+void register_operations_of(py::module_& m) {
   const auto u = "user_factors"_a.noconvert(), v = "item_factors"_a.noconvert();
   m.def("residuals", &bound_residuals<T>, "ratings"_a, u, v, "out"_a.noconvert(), "n_threads"_a);
   m.def("loss", &bound_loss<T>, "ratings"_a, u, v, "n_threads"_a);
@@ -110,8 +110,8 @@ void register_for(py::module_& m) {
 }  // namespace
 
 void register_operations(py::module_& m) {
-  register_for<float>(m);
-  register_for<double>(m);
+  register_operations_of<float>(m);
+  register_operations_of<double>(m);
 }
 
 }  // namespace matfac::bindings

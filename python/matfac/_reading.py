@@ -5,6 +5,8 @@ from __future__ import annotations
 import lzma
 import os
 import re
+import shutil
+import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -110,12 +112,26 @@ def read_triplets(path: str | os.PathLike[str], options: ReadOptions) -> tuple[T
         raise FileNotFoundError(f"there is no file {name!r} (looked from {os.getcwd()!r})")
     if file.is_dir():
         raise IsADirectoryError(f"{name!r} is a folder; pass a file in it")
-    if options.format == "parquet" or (
-        options.format is None and file.suffix.lower() in _PARQUET_ENDINGS
-    ):
-        return _read_parquet(file, name, options)
-    with _named_errors(name, options):
-        return _read_text(file, name, options)
+    with _rereadable(file) as source:
+        if options.format == "parquet" or (
+            options.format is None and file.suffix.lower() in _PARQUET_ENDINGS
+        ):
+            return _read_parquet(source, name, options)
+        with _named_errors(name, options):
+            return _read_text(source, name, options)
+
+
+@contextmanager
+def _rereadable(file: Path) -> Iterator[Path]:
+    """Give a file that can be read more than once: of a pipe, a copy."""
+    if file.is_file():
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="matfac-") as folder:
+        copy = Path(folder, file.name)  # its ending tells of compression
+        with open(file, "rb") as source, open(copy, "wb") as target:
+            shutil.copyfileobj(source, target)
+        yield copy
 
 
 def _read_parquet(file: Path, name: str, options: ReadOptions) -> tuple[Triplets, ReadGuess]:

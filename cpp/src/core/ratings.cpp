@@ -10,11 +10,9 @@ namespace matfac {
 namespace {
 
 constexpr Index kRowsPerChunk = 2048;
-constexpr Index kMaxCodes = Index{1} << 31;  // a Code has 31 bits for the number
 
 void validate_shape(const PatternView& pattern) {
-  require(pattern.n_users >= 0 && pattern.n_users < kMaxCodes, "n_users must be in [0, 2^31), not ", pattern.n_users);
-  require(pattern.n_items >= 0 && pattern.n_items < kMaxCodes, "n_items must be in [0, 2^31), not ", pattern.n_items);
+  require_counts(pattern.n_users, pattern.n_items);
   if (pattern.n_users == 0) return;
   require(pattern.offsets != nullptr, "offsets must have n_users + 1 entries");
   require(pattern.offsets[0] == 0, "offsets must begin with 0, not ", pattern.offsets[0]);

@@ -25,9 +25,7 @@ void require_code(const char* side, Code code, Index n, Index position) {
 template <class T>
 void validate_triplets(std::span<const Code> users, std::span<const Code> items, std::span<const T> values,
                        Index n_users, Index n_items, int n_threads) {
-  constexpr Index kMaxCodes = Index{1} << 31;
-  require(n_users >= 0 && n_users < kMaxCodes, "n_users must be in [0, 2^31), not ", n_users);
-  require(n_items >= 0 && n_items < kMaxCodes, "n_items must be in [0, 2^31), not ", n_items);
+  require_counts(n_users, n_items);
   const auto n = static_cast<Index>(users.size());
   require_length("items", items, n);
   require_length("values", values, n);

@@ -8,6 +8,15 @@
 
 namespace matfac {
 
+/// A Code has 31 bits for the number.
+inline constexpr Index kMaxCodes = Index{1} << 31;
+
+/// Refuses numbers of users and items that are negative or have no codes.
+inline void require_counts(Index n_users, Index n_items) {
+  require(n_users >= 0 && n_users < kMaxCodes, "n_users must be in [0, 2^31), not ", n_users);
+  require(n_items >= 0 && n_items < kMaxCodes, "n_items must be in [0, 2^31), not ", n_items);
+}
+
 /// Refuses a factor matrix that does not have the expected shape.
 template <class T>
 void require_shape(const char* name, const MatrixView<T>& matrix, Index rows, Index cols) {

@@ -13,7 +13,7 @@ constexpr int kMantissaDigits = kMantissaBits / 4;
 constexpr int kBias = 1023;
 
 // The digits from the front of `text`, at most four; nothing when there are none or another character follows.
-std::optional<int> parse_decimal(std::string_view text) {
+std::optional<int> parse_digits(std::string_view text) {
   if (text.empty() || text.size() > 4) return std::nullopt;
   int value = 0;
   for (const char c : text) {
@@ -56,7 +56,7 @@ std::optional<double> parse_hex_float(std::string_view text) {
   const std::size_t p = kPoint + 1 + kMantissaDigits;
   if (text.size() < p + 3 || text[p] != 'p') return std::nullopt;
   const auto mantissa = parse_hex(text.substr(kPoint + 1, kMantissaDigits));
-  const auto magnitude = parse_decimal(text.substr(p + 2));
+  const auto magnitude = parse_digits(text.substr(p + 2));
   if (!mantissa || !magnitude) return std::nullopt;
   const int exponent = text[p + 1] == '-' ? -*magnitude : *magnitude;
   if (exponent < 1 - kBias || exponent > kBias) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/message.hpp"
+#include "core/validate.hpp"
 #include "io/checksum.hpp"
 #include "io/hex_float.hpp"
 #include "io/ids.hpp"
@@ -19,8 +20,6 @@ namespace format = model_format;
 using safetensors::ParsedHeader;
 using safetensors::Tensor;
 using safetensors::Tensors;
-
-constexpr Index kMaxCount = (Index{1} << 31) - 1;  // a Code has 31 bits for the number
 
 const safetensors::MetadataValue& entry(const ParsedHeader& header, std::string_view key) {
   const auto found = header.metadata.find(key);
@@ -175,9 +174,9 @@ ModelContents read_contents(std::span<const std::byte> file) {
   entry(header, format::kLibraryVersionKey);
   ModelContents contents;
   read_checksum(header, contents);
-  const Index n_users = decimal(header, format::kUsersKey, 0, kMaxCount);
-  const Index n_items = decimal(header, format::kItemsKey, 0, kMaxCount);
-  const Index n_factors = decimal(header, format::kFactorsKey, 1, kMaxCount);
+  const Index n_users = decimal(header, format::kUsersKey, 0, kMaxCodes - 1);
+  const Index n_items = decimal(header, format::kItemsKey, 0, kMaxCodes - 1);
+  const Index n_factors = decimal(header, format::kFactorsKey, 1, kMaxCodes - 1);
   const std::string& dtype = entry(header, format::kDtypeKey).text;
   const bool is_double = dtype == format::kDtypeName<double>;
   require(is_double || dtype == format::kDtypeName<float>, "metadata \"", format::kDtypeKey, "\" is \"", shown(dtype),

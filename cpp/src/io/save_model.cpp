@@ -19,7 +19,6 @@ namespace {
 namespace format = model_format;
 using safetensors::NamedTensor;
 
-constexpr Index kMaxCodes = Index{1} << 31;  // a Code has 31 bits for the number
 
 void check_ids_of(std::string_view name, const IdsView& ids, Index rows) {
   check_id_offsets(name, ids);
@@ -50,8 +49,7 @@ template <class T>
 void check(const std::string& path, const ModelView<T>& model, const ModelRecord& record) {
   const Index n_users = model.user_factors.rows, n_items = model.item_factors.rows;
   require(path.find('\0') == std::string::npos, "the path holds a null character");
-  require(n_users >= 0 && n_users < kMaxCodes, "n_users must be in [0, 2^31), not ", n_users);
-  require(n_items >= 0 && n_items < kMaxCodes, "n_items must be in [0, 2^31), not ", n_items);
+  require_counts(n_users, n_items);
   require(model.user_factors.cols >= 1 && model.user_factors.cols < kMaxCodes, "n_factors must be in [1, 2^31), not ",
           model.user_factors.cols);
   require_shape("user_factors", model.user_factors, n_users, model.user_factors.cols);

@@ -1,47 +1,30 @@
 #include "solvers/als/solve_rows.hpp"
 
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 
 #include "core/parallel.hpp"
 #include "regularizers/l2.hpp"
+#include "solvers/als/least_norm.hpp"
 
 namespace matfac::als {
 namespace {
 
-/// The x of least norm that minimizes |a x - h|, a symmetric and positive semidefinite: eigenvalues that are zero to
-/// within rounding are left out.
-Eigen::VectorXd least_norm(const Eigen::MatrixXd& a, const Eigen::VectorXd& h) {
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(a);
-  const double largest = eigen.eigenvalues().cwiseAbs().maxCoeff();
-  const double zero = largest * static_cast<double>(a.rows()) * 1e-13;
-  Eigen::VectorXd coordinates = eigen.eigenvectors().transpose() * h;
-  for (Index f = 0; f < a.rows(); ++f) {
-    const double eigenvalue = eigen.eigenvalues()[f];
-    coordinates[f] = eigenvalue > zero ? coordinates[f] / eigenvalue : 0.0;
-  }
-  return eigen.eigenvectors() * coordinates;
-}
-
-/// One row from its bordered normal equations in double. Only for rows that Cholesky cannot solve.
+/// One row by its least-norm solution, in double. Only for rows that Cholesky cannot solve.
 template <class T>
 void solve_least_norm(const Fixed<T>& fixed, const Code* codes, const T* values, Index n, double regularization,
                       double bias_regularization, Index n_factors, T* solution, T* bias) {
   const Index size = n_factors + (bias != nullptr ? 1 : 0);
-  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(size, size);
-  Eigen::VectorXd h = Eigen::VectorXd::Zero(size), row = Eigen::VectorXd::Ones(size);
+  std::vector<double> a(static_cast<std::size_t>(n * size), 1.0), r(static_cast<std::size_t>(n));
   for (Index i = 0; i < n; ++i) {
-    const T* const v = fixed.factors.row(codes[i]);
-    for (Index f = 0; f < n_factors; ++f) row[f] = static_cast<double>(v[f]);
+    std::copy_n(fixed.factors.row(codes[i]), n_factors, a.data() + i * size);
     const T offset = fixed.biases != nullptr ? fixed.biases[codes[i]] : T(0);
-    a.selfadjointView<Eigen::Lower>().rankUpdate(row);
-    h += static_cast<double>(values[i] - fixed.mean - offset) * row;
+    r[static_cast<std::size_t>(i)] = static_cast<double>(values[i] - fixed.mean - offset);
   }
-  a.diagonal().head(n_factors).array() += regularization;
-  if (bias != nullptr) a(n_factors, n_factors) += bias_regularization;
-  const Eigen::VectorXd x = least_norm(a, h);
-  for (Index f = 0; f < n_factors; ++f) solution[f] = static_cast<T>(x[f]);
-  if (bias != nullptr) *bias = static_cast<T>(x[n_factors]);
+  std::vector<double> penalties(static_cast<std::size_t>(size), regularization);
+  if (bias != nullptr) penalties.back() = bias_regularization;
+  const std::vector<double> x = least_norm(a, r, penalties);
+  std::transform(x.begin(), x.begin() + n_factors, solution, [](double value) { return static_cast<T>(value); });
+  if (bias != nullptr) *bias = static_cast<T>(x.back());
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 // J. Nocedal, S. J. Wright: Numerical Optimization, 2nd ed., section 5.2.
 
 #include <algorithm>
+#include <cmath>
 
 #include "solvers/batch/gradient_pass.hpp"
 #include "solvers/batch/line_search.hpp"
@@ -54,6 +55,7 @@ class BatchFit {
         const double overlap = users_.gradient_dot_previous(user_curvature) +
                                items_.gradient_dot_previous(item_curvature);
         beta = std::max(0.0, (slope - overlap) / slope_before);
+        if (!std::isfinite(static_cast<T>(beta))) beta = 0;  // gradients that underflow
       }
       double step = turn_and_search(beta, user_curvature, item_curvature);
       if (step == 0 && beta > 0) step = turn_and_search(0, user_curvature, item_curvature);
@@ -99,7 +101,9 @@ class BatchFit {
     items_.turn(beta, item_curvature);
     const auto loss = loss_terms();
     const auto user = users_.penalty_terms(), item = items_.penalty_terms();
-    return minimize_quartic({loss[0] + user[0] + item[0], loss[1] / 2 + user[1] + item[1], loss[2], loss[3] / 2});
+    const double step = minimize_quartic(
+        {loss[0] + user[0] + item[0], loss[1] / 2 + user[1] + item[1], loss[2], loss[3] / 2});
+    return std::isfinite(static_cast<T>(step)) ? step : 0;
   }
 
   std::array<double, 4> loss_terms() const {

@@ -112,6 +112,7 @@ class Side {
 
   /// x += step * direction.
   void move(double step) {
+    if (step == 0) return;  // whatever the direction holds
     parallel_chunks(x_.size(), 1 << 16, n_threads_, [&](Index begin, Index end, int) {
       for (Index i = begin; i < end; ++i) x_[i] += static_cast<T>(step) * direction_[i];
     });
