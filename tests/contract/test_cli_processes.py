@@ -139,7 +139,7 @@ def test_ctrl_c_before_there_is_a_model_writes_nothing(tmp_path):
 
 
 def interrupt(process):
-    """Ctrl-C, again if need be: one that comes just before a read that waits is noticed after it."""
+    """Ctrl-C, again if need be: one just before a read that waits is noticed after it."""
     for _ in range(60):
         process.send_signal(signal.SIGINT)
         try:

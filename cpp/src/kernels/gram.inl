@@ -1,23 +1,20 @@
-// One row of alternating least squares: gather, symmetric rank-n update, Cholesky, back substitution.
+// One row of alternating least squares.
 //
 // For a row with ratings t_i of fixed rows v_i (i = 1..n) and an own bias b, the minimizer of
-//   1/2 sum (t_i - b - v_i . x)^2 + 1/2 regularization |x|^2 + 1/2 bias_regularization b^2
+//   1/2 sum (t_i - b - v_i . x)^2 + 1/2 lambda |x|^2 + 1/2 beta b^2
 // solves the bordered system
-//   [ A    g ] [x]   [h]      A = sum v_i v_i^T + regularization I,   g = sum v_i,   h = sum t_i v_i,
-//   [ g^T  c ] [b] = [s]      c = n + bias_regularization,            s = sum t_i.
-// The bias is eliminated: with A y = g and A z = h, b = (s - g.z) / (c - g.y) and x = z - b y. So the Gram matrix keeps
-// the width of the factors, and the bias costs one more right-hand side.
+//   [ A    g ] [x]   [h]      A = V^T V + lambda I,   g = V^T 1,   h = V^T t,
+//   [ g^T  c ] [b] = [s]      c = n + beta,           s = sum t_i.
+// With A = U^T U, y = U^-T h and z = U^-T g, the bias is eliminated by
+//   b = (s - z . y) / (c - z . z),   x = U^-1 (y - b z):
+// the Gram matrix keeps the width of the factors, and the bias costs one more right-hand side.
+//
+// A row with fewer ratings than factors is solved the other way round, with K = V V^T + lambda I = U^T U of the size of
+// its ratings (lambda > 0), y = U^-T t and z = U^-T 1:
+//   b = lambda z . y / (lambda z . z + beta),   x = V^T U^-1 (y - b z).
 
 namespace matfac {
 namespace {
-
-// Register tile of the update: rows x registers. Chosen so that accumulators, loads and a broadcast fill the registers.
-#if defined(__AVX512F__)
-constexpr int kTileRows = 8;
-#else
-constexpr int kTileRows = 4;
-#endif
-constexpr int kTileRegisters = 3;
 
 // The panel of gathered rows fits the first-level cache beside the tile.
 template <class T>
@@ -26,183 +23,276 @@ MATFAC_INLINE Index panel_rows(Index stride) {
   return rows < 16 ? 16 : rows;
 }
 
+// How a workspace is cut: a system, its vectors, a panel.
 template <class T>
-Index solve_row_workspace(Index stride) {
-  return stride * stride + panel_rows<T>(stride) * stride + 5 * stride;
-}
+struct RowWorkspace {
+  RowWorkspace(T* memory, Index stride)
+      : a(memory),
+        diagonal(a + stride * system_lda<T>(stride)),
+        inverse_pivots(diagonal + stride),
+        x(inverse_pivots + stride),
+        h(x + stride),
+        targets(h + 2 * stride),
+        panel(targets + panel_rows<T>(stride) + stride) {}
+  T *a, *diagonal, *inverse_pivots, *x, *h, *targets, *panel;  // g follows h
+};
 
-// A[0..kRows)[0..kRegs registers) += sum_k panel[k][row] * panel[k][column].
-template <class T, int kRows, int kRegs>
-MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index stride, T* a) {
-  Register<T> acc[kRows][kRegs];
-  for (int i = 0; i < kRows; ++i) {
-    for (int j = 0; j < kRegs; ++j) acc[i][j] = load_register(a + i * stride + j * kWidth<T>);
-  }
-  for (Index k = 0; k < n; ++k) {
-    Register<T> column[kRegs];
-    for (int j = 0; j < kRegs; ++j) column[j] = load_register(columns + k * stride + j * kWidth<T>);
-    for (int i = 0; i < kRows; ++i) {
-      const Register<T> row = splat(rows[k * stride + i]);
-      for (int j = 0; j < kRegs; ++j) acc[i][j] = fma(row, column[j], acc[i][j]);
-    }
-  }
-  for (int i = 0; i < kRows; ++i) {
-    for (int j = 0; j < kRegs; ++j) store_register(a + i * stride + j * kWidth<T>, acc[i][j]);
-  }
-}
-
-// The upper triangle of A += panel^T panel (and what shares a register with it). Tiles of one register wait for their
-// own accumulators, so what is left of a row is split 2 + 2 rather than 3 + 1.
 template <class T>
-MATFAC_INLINE void update_gram(const T* panel, Index n, Index stride, Index n_factors, T* a) {
-  for (Index i = 0; i < n_factors; i += kTileRows) {
-    const T* const rows = panel + i;
-    Index j = i / kWidth<T> * kWidth<T>;
-    while (j < stride) {
-      const Index left = (stride - j) / kWidth<T>;
-      T* const tile = a + i * stride + j;
-      if (left >= kTileRegisters && left != 4) {
-        update_tile<T, kTileRows, kTileRegisters>(rows, panel + j, n, stride, tile);
-        j += kTileRegisters * kWidth<T>;
-      } else if (left >= 2) {
-        update_tile<T, kTileRows, 2>(rows, panel + j, n, stride, tile);
-        j += 2 * kWidth<T>;
-      } else {
-        update_tile<T, kTileRows, 1>(rows, panel + j, n, stride, tile);
-        j += kWidth<T>;
-      }
-    }
-  }
+constexpr Index padded_width(Index n) {
+  return (n + kGroup<T> - 1) / kGroup<T> * kGroup<T>;
 }
 
-// row -= sum_q factors[q] * rows[q], from the register that holds column `from`.
-template <class T, int kCount>
-MATFAC_INLINE void eliminate(const T* rows, const T* factors, Index stride, Index from, T* row) {
-  Register<T> scale[kCount];
-  for (int q = 0; q < kCount; ++q) scale[q] = splat(-factors[q]);
-  for (Index j = from / kWidth<T> * kWidth<T>; j < stride; j += kWidth<T>) {
-    Register<T> x = load_register(row + j);
-    for (int q = 0; q < kCount; ++q) x = fma(scale[q], load_register(rows + q * stride + j), x);
-    store_register(row + j, x);
-  }
-}
-
-// A = U^T U in place, upper triangle by rows; inverse_pivots[k] = 1 / U_kk. Four rows at a time, so that the trailing
-// rows are loaded and stored once for four updates. A pivot below `smallest` times its diagonal entry counts as zero.
 template <class T>
-MATFAC_INLINE Index factorize(T* a, Index stride, Index n, T smallest, const T* diagonal, T* inverse_pivots) {
-  constexpr int kBlock = 4;
-  for (Index k = 0; k < n; k += kBlock) {
-    const Index block_end = min_index(k + kBlock, n);
-    for (Index p = k; p < block_end; ++p) {
-      T* const row = a + p * stride;
-      for (Index q = k; q < p; ++q) {
-        const T factor = a[q * stride + p];
-        eliminate<T, 1>(a + q * stride, &factor, stride, p, row);
-      }
-      const T pivot = row[p];
-      if (!(pivot > smallest * diagonal[p])) return p;
-      const T inverse = T(1) / static_cast<T>(__builtin_sqrt(static_cast<double>(pivot)));
-      inverse_pivots[p] = inverse;
-      for (Index j = p / kWidth<T> * kWidth<T>; j < stride; j += kWidth<T>) {
-        store_register(row + j, load_register(row + j) * splat(inverse));
-      }
-      // What rounding left of the row before its pivot, in the pivot's register, would reach the solution.
-      for (Index j = p / kWidth<T> * kWidth<T>; j < p; ++j) row[j] = T(0);
-    }
-    if (block_end - k < kBlock) break;
-    for (Index i = block_end; i < n; ++i) {
-      T factors[kBlock];
-      for (int q = 0; q < kBlock; ++q) factors[q] = a[(k + q) * stride + i];
-      eliminate<T, kBlock>(a + k * stride, factors, stride, i, a + i * stride);
-    }
-  }
-  return -1;
+Index solve_row_workspace(Index n_factors) {
+  const Index stride = padded_width<T>(n_factors), panel = panel_rows<T>(stride);
+  return stride * system_lda<T>(stride) + 6 * stride + panel + (panel > stride ? panel : stride) * stride;
 }
 
-// x := A^-1 x with the factor from above; x has `stride` entries, those beyond n zero.
+// The Cholesky factor may be off by about this much of the diagonal.
 template <class T>
-MATFAC_INLINE void substitute(const T* u, Index stride, Index n, const T* inverse_pivots, T* x) {
-  for (Index k = 0; k < n; ++k) {  // U^T y = x
-    const T y = x[k] * inverse_pivots[k];
-    eliminate<T, 1>(u + k * stride, &y, stride, k, x);
-    x[k] = y;
-  }
-  for (Index k = n - 1; k >= 0; --k) {  // U x = y
-    const T* const row = u + k * stride;
-    T s = x[k];
-    Index j = k + 1;
-    for (; j < n && j % kWidth<T> != 0; ++j) s = fma_scalar(-row[j], x[j], s);
-    if (j < n) {
-      Register<T> acc = splat(T(0));
-      for (; j < stride; j += kWidth<T>) acc = fma(load_register(row + j), load_register(x + j), acc);
-      for (Index lane = 0; lane < kWidth<T>; ++lane) s -= acc[lane];
-    }
-    x[k] = s * inverse_pivots[k];
-  }
+MATFAC_INLINE T negligible(Index size, Index n) {
+  return static_cast<T>(size + min_index(n, size)) * (sizeof(T) == 4 ? T(4.8e-7) : T(8.9e-16));
 }
 
-// Gathers the rows of the next ratings into the panel and adds them to the right-hand sides; returns the sum of
-// targets.
+// What the own bias and factors are to explain: the rating without mean and the other side's bias. Returns the sum.
 template <class T>
-MATFAC_INLINE double gather(const T* fixed, Index stride, const Code* codes, const T* values, const T* offsets, T mean,
-                            Index n, bool with_bias, T* panel, T* h, T* g) {
+MATFAC_INLINE double gather_targets(const RowProblem<T>& p, Index start, Index n, T* targets) {
   double total = 0;
   for (Index k = 0; k < n; ++k) {
-    if (k + kAhead < n) prefetch_row(fixed + codes[k + kAhead] * stride, stride);
-    const T* const v = fixed + codes[k] * stride;
-    const T target = values[k] - mean - (offsets != nullptr ? offsets[codes[k]] : T(0));
-    const Group<T> scale = splat_group(target);
-    const Group<T> one = splat_group(T(1));
-    for (Index f = 0; f < stride; f += kGroup<T>) {
-      const Group<T> x = load_group(v + f);
-      store_group(panel + k * stride + f, x);
-      store_group(h + f, fma(scale, x, load_group(h + f)));
-      if (with_bias) store_group(g + f, fma(one, x, load_group(g + f)));
-    }
-    total += static_cast<double>(target);
+    targets[k] = p.values[start + k] - p.mean - (p.offsets != nullptr ? p.offsets[p.codes[start + k]] : T(0));
+    total += static_cast<double>(targets[k]);
   }
   return total;
 }
 
+// Copies the rows of ratings [start, start + n) one below the other, padded to `stride`.
 template <class T>
-Index solve_row(const T* fixed, Index stride, Index n_factors, const Code* codes, const T* values, const T* offsets,
-                T mean, Index n, T regularization, T bias_regularization, T* solution, T* bias, T* workspace) {
-  const Index panel_size = panel_rows<T>(stride);
-  T* const a = workspace;
-  T* const panel = a + stride * stride;
-  T* const h = panel + panel_size * stride;
+MATFAC_INLINE void gather_rows(const RowProblem<T>& p, Index start, Index n, Index stride, T* panel) {
+  const Index whole = p.n_factors / kGroup<T> * kGroup<T>;
+  for (Index k = 0; k < n; ++k) {
+    const T* const v = p.fixed + p.codes[start + k] * p.fixed_stride;
+    T* const row = panel + k * stride;
+    for (Index f = 0; f < whole; f += kGroup<T>) store_group(row + f, load_group(v + f));
+    if (whole < stride) store_group(row + whole, load_partial(v + whole, p.n_factors - whole));
+  }
+}
+
+// The same, transposed: row f of `panel` (of `width` entries) holds factor f of every rating, zero beyond the n-th.
+template <class T>
+MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, T* panel) {
+  constexpr Index kSide = 16 / static_cast<Index>(sizeof(T));
+  typedef T Small __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+  const Index whole = p.n_factors / kSide * kSide;
+  for (Index k = 0; k < width; k += kSide) {
+    const T* v[kSide];
+    for (Index i = 0; i < kSide; ++i) {
+      v[i] = k + i < n ? p.fixed + p.codes[k + i] * p.fixed_stride : nullptr;
+    }
+    for (Index f = 0; f < whole; f += kSide) {
+      T square[kSide][kSide];
+      for (Index i = 0; i < kSide; ++i) {
+        const Small row = v[i] != nullptr ? *reinterpret_cast<const Small*>(v[i] + f) : Small{};
+        for (Index j = 0; j < kSide; ++j) square[j][i] = row[j];
+      }
+      for (Index j = 0; j < kSide; ++j) {
+        *reinterpret_cast<Small*>(panel + (f + j) * width + k) = *reinterpret_cast<const Small*>(square[j]);
+      }
+    }
+    for (Index f = whole; f < p.n_factors; ++f) {
+      for (Index i = 0; i < kSide; ++i) panel[f * width + k + i] = v[i] != nullptr ? v[i][f] : T(0);
+    }
+  }
+}
+
+// h += panel^T targets, g += panel^T 1, for kCount registers of columns.
+template <class T, int kCount>
+MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, Index stride, T* h) {
+  Register<T> with_target[kCount], plain[kCount];
   T* const g = h + stride;
-  T* const inverse_pivots = g + stride;
-  T* const diagonal = inverse_pivots + stride;
-  T* const y = diagonal + stride;
-  for (T* p = a; p != panel; ++p) *p = T(0);
-  for (T* p = h; p != inverse_pivots; ++p) *p = T(0);
+  for (int j = 0; j < kCount; ++j) {
+    with_target[j] = load_register(h + j * kWidth<T>);
+    plain[j] = load_register(g + j * kWidth<T>);
+  }
+  for (Index k = 0; k < n; ++k) {
+    const Register<T> target = splat(targets[k]);
+    for (int j = 0; j < kCount; ++j) {
+      const Register<T> v = load_register(panel + k * stride + j * kWidth<T>);
+      with_target[j] = fma(target, v, with_target[j]);
+      plain[j] += v;
+    }
+  }
+  for (int j = 0; j < kCount; ++j) {
+    store_register(h + j * kWidth<T>, with_target[j]);
+    store_register(g + j * kWidth<T>, plain[j]);
+  }
+}
 
+template <class T>
+MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, Index stride, T* h) {
+  constexpr Index kChunk = 4 * kWidth<T>;  // a multiple or a fraction of the group
+  for (Index f = 0; f < stride; f += kChunk) {
+    if (stride - f >= kChunk) {
+      add_right_sides<T, 4>(panel + f, targets, n, stride, h + f);
+    } else {
+      for (Index j = f; j < stride; j += kWidth<T>) add_right_sides<T, 1>(panel + j, targets, n, stride, h + j);
+    }
+  }
+}
+
+// Fetches the rows that will be gathered next, some at a time while others are computed with.
+template <class T>
+struct Prefetch {
+  const RowProblem<T>& problem;
+  Index next, end;
+
+  MATFAC_INLINE void some(Index count) {
+    constexpr Index kLine = 64 / static_cast<Index>(sizeof(T));
+    for (const Index stop = min_index(end, next + count); next < stop; ++next) {
+      const T* const v = problem.fixed + problem.codes[next] * problem.fixed_stride;
+      for (Index f = 0; f < problem.n_factors; f += kLine) __builtin_prefetch(v + f, 0, 2);
+    }
+  }
+};
+
+// Adds ratings [start, start + count) to the system: A (its upper triangle, and what shares a band of rows and a
+// register with it), h and g; sets them if `is_fresh`. Returns the sum of the targets.
+template <class T>
+double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_fresh, T* workspace) {
+  const Index stride = padded_width<T>(p.n_factors), lda = system_lda<T>(stride), panel_size = panel_rows<T>(stride);
+  const RowWorkspace<T> w(workspace, stride);
+  if (is_fresh) {
+    for (Index f = 0; f < 2 * stride; ++f) w.h[f] = T(0);
+  }
   double total = 0;
-  for (Index start = 0; start < n; start += panel_size) {
-    const Index count = min_index(panel_size, n - start);
-    total += gather(fixed, stride, codes + start, values + start, offsets, mean, count, bias != nullptr, panel, h, g);
-    update_gram(panel, count, stride, n_factors, a);
+  for (const Index stop = start + count; start < stop; start += panel_size) {
+    const Index n = min_index(panel_size, stop - start);
+    total += gather_targets(p, start, n, w.targets);
+    gather_rows(p, start, n, stride, w.panel);
+    add_right_sides(w.panel, w.targets, n, stride, w.h);
+    Prefetch<T> ahead{p, start + n, min_index(p.n + p.n_ahead, start + n + panel_size)};
+    const Index each = (panel_size * kBand + p.n_factors - 1) / p.n_factors;
+    for (Index i = 0; i < p.n_factors; i += kBand) {
+      update_band<T, false>(w.panel + i, w.panel, n, stride, i, stride, is_fresh, w.a + i * lda, lda);
+      ahead.some(each);
+    }
+    is_fresh = false;
   }
-  for (Index f = 0; f < n_factors; ++f) diagonal[f] = a[f * stride + f] += regularization;
+  return total;
+}
 
-  const T smallest = static_cast<T>(n_factors) * (sizeof(T) == 4 ? T(1.2e-7) : T(2.3e-16));
-  const Index failed = factorize(a, stride, n_factors, smallest, diagonal, inverse_pivots);
-  if (failed >= 0) return failed;
-  substitute(a, stride, n_factors, inverse_pivots, h);
-  if (bias != nullptr) {
-    for (Index f = 0; f < stride; ++f) y[f] = g[f];
-    substitute(a, stride, n_factors, inverse_pivots, y);
-    const double c = static_cast<double>(n) + static_cast<double>(bias_regularization);
-    const double schur = c - static_cast<double>(dot_groups(g, y, stride));
-    if (!(schur > static_cast<double>(smallest) * c)) return n_factors;
-    const T b = static_cast<T>((total - static_cast<double>(dot_groups(g, h, stride))) / schur);
-    add_scaled(-b, y, h, stride);
-    *bias = b;
+// Adds the system of another workspace to this one's.
+template <class T>
+void add_system(Index n_factors, const T* other, T* workspace) {
+  const Index stride = padded_width<T>(n_factors);
+  const RowWorkspace<T> w(workspace, stride);
+  const T* const other_h = other + (w.h - w.a);
+  for (Index i = 0; i < stride * system_lda<T>(stride); ++i) w.a[i] += other[i];
+  for (Index f = 0; f < 2 * stride; ++f) w.h[f] += other_h[f];
+}
+
+// Adds the penalty to the diagonal, puts the right-hand sides beside the matrix and factorizes; see `factorize`.
+template <class T>
+MATFAC_INLINE Index factorize_penalized(const RowWorkspace<T>& w, Index stride, Index size, T penalty, T smallest,
+                                        const T* h, const T* g) {
+  const Index lda = system_lda<T>(stride);
+  for (Index i = 0; i < size; ++i) {
+    T* const row = w.a + i * lda;
+    row[i] += penalty;
+    w.diagonal[i] = row[i];
+    for (Index j = 0; j < kGroup<T>; ++j) row[stride + j] = T(0);
+    row[stride] = h[i];
+    row[stride + 1] = g != nullptr ? g[i] : T(1);
   }
-  for (Index f = 0; f < n_factors; ++f) solution[f] = h[f];
+  return factorize(w.a, stride, size, smallest, w.diagonal, w.inverse_pivots);
+}
+
+// With y and z beside the factor: their products, and x := y - b z once b is known.
+template <class T>
+struct Sides {
+  const T* first;
+  Index lda, size;
+
+  struct Products {
+    double zy = 0, zz = 0;
+  };
+  MATFAC_INLINE Products products() const {
+    Products sums;
+    for (Index i = 0; i < size; ++i) {
+      const double y = static_cast<double>(first[i * lda]), z = static_cast<double>(first[i * lda + 1]);
+      sums.zy += z * y;
+      sums.zz += z * z;
+    }
+    return sums;
+  }
+  MATFAC_INLINE void combine(T b, Index stride, T* x) const {
+    for (Index i = 0; i < size; ++i) x[i] = fma_scalar(-b, first[i * lda + 1], first[i * lda]);
+    for (Index i = size; i < stride; ++i) x[i] = T(0);
+  }
+};
+
+// Solves the accumulated system. Returns -1, or the index of a pivot that counts as zero.
+template <class T>
+Index finish_row(const RowProblem<T>& p, double total, T* workspace, T* solution, T* bias) {
+  const Index stride = padded_width<T>(p.n_factors), lda = system_lda<T>(stride);
+  const RowWorkspace<T> w(workspace, stride);
+  const T smallest = negligible<T>(p.n_factors, p.n);
+  const Index failed = factorize_penalized(w, stride, p.n_factors, p.regularization, smallest, w.h, w.h + stride);
+  if (failed >= 0) return failed;
+  const Sides<T> sides{w.a + stride, lda, p.n_factors};
+  T b = T(0);
+  if (bias != nullptr) {
+    const double c = static_cast<double>(p.n) + static_cast<double>(p.bias_regularization);
+    const auto products = sides.products();
+    const double schur = c - products.zz;
+    if (!(schur > static_cast<double>(smallest) * c)) return p.n_factors;
+    *bias = b = static_cast<T>((total - products.zy) / schur);
+  }
+  sides.combine(b, stride, w.x);
+  back_substitute(w.a, stride, p.n_factors, w.inverse_pivots, w.x);
+  for (Index f = 0; f < p.n_factors; ++f) solution[f] = w.x[f];
   return -1;
+}
+
+// The other way round, for a row with fewer ratings than factors; the penalty must be positive.
+template <class T>
+Index solve_row_by_ratings(const RowProblem<T>& p, T* workspace, T* solution, T* bias) {
+  const Index stride = padded_width<T>(p.n), lda = system_lda<T>(stride);
+  const RowWorkspace<T> w(workspace, padded_width<T>(p.n_factors));
+  gather_targets(p, 0, p.n, w.targets);
+  gather_columns(p, p.n, stride, w.panel);
+  Prefetch<T> ahead{p, p.n, min_index(p.n + p.n_ahead, p.n + panel_rows<T>(stride))};
+  for (Index i = 0; i < p.n; i += kBand) {
+    update_band<T, false>(w.panel + i, w.panel, p.n_factors, stride, i, stride, true, w.a + i * lda, lda);
+    ahead.some(2 * kBand);
+  }
+  const T* const ones = nullptr;
+  const Index failed = factorize_penalized(w, stride, p.n, p.regularization, negligible<T>(p.n, p.n_factors), w.targets,
+                                           ones);
+  if (failed >= 0) return failed;
+  const Sides<T> sides{w.a + stride, lda, p.n};
+  T b = T(0);
+  if (bias != nullptr) {
+    const double l = static_cast<double>(p.regularization);
+    const auto products = sides.products();
+    const double c = l * products.zz + static_cast<double>(p.bias_regularization);
+    if (!(c > 0)) return p.n_factors;
+    *bias = b = static_cast<T>(l * products.zy / c);
+  }
+  T* const y = w.h;  // as long as the padded number of ratings, which is below twice that of the factors
+  sides.combine(b, stride, y);
+  back_substitute(w.a, stride, p.n, w.inverse_pivots, y);
+  for (Index f = 0; f < p.n_factors; ++f) {
+    solution[f] = dot_groups(w.panel + f * stride, y, stride);
+  }
+  return -1;
+}
+
+template <class T>
+Index solve_row(const RowProblem<T>& p, T* workspace, T* solution, T* bias) {
+  // n^2 F + n^3 / 3 operations against n F^2 + F^3 / 3, and what it costs to transpose.
+  if (p.regularization > T(0) && 4 * p.n <= 3 * p.n_factors) return solve_row_by_ratings(p, workspace, solution, bias);
+  const double total = accumulate_row(p, 0, p.n, true, workspace);
+  return finish_row(p, total, workspace, solution, bias);
 }
 
 }  // namespace

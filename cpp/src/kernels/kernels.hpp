@@ -54,6 +54,22 @@ struct LossKernels {
   double (*block_sgd)(const SgdBlock<T>& block);
 };
 
+/// A row of ALS: its ratings and the rows of the other side that stay fixed, which need no padding.
+template <class T>
+struct RowProblem {
+  const T* fixed;
+  Index fixed_stride;  ///< from row to row
+  Index n_factors;
+  const Code* codes;
+  const T* values;
+  Index n;
+  Index n_ahead;     ///< how many codes of the next rows lie behind this one's: what to fetch meanwhile
+  const T* offsets;  ///< biases of the fixed side, or null
+  T mean;
+  T regularization;
+  T bias_regularization;
+};
+
 template <class T>
 struct Kernels {
   LossKernels<T> losses[1];
@@ -65,12 +81,16 @@ struct Kernels {
   /// a_i = u . dv_i + du . v_i and b_i = du . dv_i, adds sum e a, sum (a^2 + 2 e b), sum a b, sum b^2 to sums[0..3].
   void (*row_line_terms)(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
                          const Code* items, const T* values, T offset, Index n, double* sums);
-  /// Solves one row of ALS; see gram.inl. Returns -1, or the index of the pivot that was not positive.
-  Index (*solve_row)(const T* fixed, Index stride, Index n_factors, const Code* codes, const T* values,
-                     const T* offsets, T mean, Index n, T regularization, T bias_regularization, T* solution, T* bias,
-                     T* workspace);
-  /// Entries of T that `solve_row` needs as its workspace (64-byte aligned).
-  Index (*solve_row_workspace)(Index stride);
+  /// One row of ALS; see gram.inl. `solve_row` does it all. A long row may be cut instead: `accumulate_row` adds
+  /// ratings [start, start + count) to the system in a workspace (sets it if `is_fresh`) and returns the sum of their
+  /// targets, `add_system` adds another workspace's system, `finish_row` solves, given the sum of all targets. `bias`
+  /// may be null. Both solvers return -1, or the index of a pivot that was not positive.
+  Index (*solve_row)(const RowProblem<T>& problem, T* workspace, T* solution, T* bias);
+  double (*accumulate_row)(const RowProblem<T>& problem, Index start, Index count, bool is_fresh, T* workspace);
+  void (*add_system)(Index n_factors, const T* other, T* workspace);
+  Index (*finish_row)(const RowProblem<T>& problem, double total, T* workspace, T* solution, T* bias);
+  /// Entries of T that a workspace needs (64-byte aligned).
+  Index (*solve_row_workspace)(Index n_factors);
   /// a . b for rows of any length.
   T (*dot)(const T* a, const T* b, Index n);
   /// out[i] = u . v_i for n consecutive rows of any length.

@@ -4,6 +4,7 @@
 // clang-format off: each builds on the ones above
 #include "kernels/vec.inl"
 #include "kernels/rows.inl"
+#include "kernels/cholesky.inl"
 #include "kernels/gram.inl"
 #include "kernels/sgd.inl"
 // clang-format on
@@ -19,8 +20,16 @@ constexpr LossKernels<T> loss_kernels{&row_loss<T, Loss>, &row_gradients<T, Loss
 template <class T>
 const Kernels<T>& MATFAC_LEVEL_TABLE() {
   static constexpr Kernels<T> table{
-      {loss_kernels<T, SquaredLoss>}, &row_residuals<T>, &row_line_terms<T>, &solve_row<T>,
-      &solve_row_workspace<T>,        &dot<T>,           &scores<T>,
+      {loss_kernels<T, SquaredLoss>},
+      &row_residuals<T>,
+      &row_line_terms<T>,
+      &solve_row<T>,
+      &accumulate_row<T>,
+      &add_system<T>,
+      &finish_row<T>,
+      &solve_row_workspace<T>,
+      &dot<T>,
+      &scores<T>,
   };
   return table;
 }

@@ -56,7 +56,7 @@ MATFAC_INLINE Register<T> splat(T x) {
   return x - Register<T>{};  // a broadcast: unlike 0 + x, x - 0 is x for every x, so nothing is computed
 }
 
-// a * b + c, in one rounding where the level has it.
+// fma: a * b + c, fnma: c - a * b, in one rounding where the level has it.
 #if defined(__AVX512F__)
 MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register<float> c) {
   return reinterpret_cast<Register<float>>(
@@ -65,6 +65,14 @@ MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register
 MATFAC_INLINE Register<double> fma(Register<double> a, Register<double> b, Register<double> c) {
   return reinterpret_cast<Register<double>>(
       _mm512_fmadd_pd(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
+}
+MATFAC_INLINE Register<float> fnma(Register<float> a, Register<float> b, Register<float> c) {
+  return reinterpret_cast<Register<float>>(
+      _mm512_fnmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+}
+MATFAC_INLINE Register<double> fnma(Register<double> a, Register<double> b, Register<double> c) {
+  return reinterpret_cast<Register<double>>(
+      _mm512_fnmadd_pd(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
 }
 #elif defined(__AVX2__)
 MATFAC_INLINE Register<float> fma(Register<float> a, Register<float> b, Register<float> c) {
@@ -75,11 +83,23 @@ MATFAC_INLINE Register<double> fma(Register<double> a, Register<double> b, Regis
   return reinterpret_cast<Register<double>>(
       _mm256_fmadd_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
 }
+MATFAC_INLINE Register<float> fnma(Register<float> a, Register<float> b, Register<float> c) {
+  return reinterpret_cast<Register<float>>(
+      _mm256_fnmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+}
+MATFAC_INLINE Register<double> fnma(Register<double> a, Register<double> b, Register<double> c) {
+  return reinterpret_cast<Register<double>>(
+      _mm256_fnmadd_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
+}
 #else
 // Units of this level are compiled with contraction where the architecture always has fused arithmetic (AArch64).
 template <class R>
 MATFAC_INLINE R fma(R a, R b, R c) {
   return a * b + c;
+}
+template <class R>
+MATFAC_INLINE R fnma(R a, R b, R c) {
+  return c - a * b;
 }
 #endif
 

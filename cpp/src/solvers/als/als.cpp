@@ -54,8 +54,8 @@ class AlsFit {
 
   void solve(const RatingsView<T>& ratings, const PaddedMatrix<T>& fixed, const T* fixed_biases,
              const PaddedMatrix<T>& target, T* target_biases, double regularization, double bias_regularization) {
-    const PaddedMatrix<const T> factors({fixed.data(), fixed.rows(), fixed.stride()}, settings_.n_threads);
-    als::solve_rows<T>(ratings, 0, ratings.n_users, {factors, fixed_biases, static_cast<T>(task_.moments.center)},
+    als::solve_rows<T>(ratings, 0, ratings.n_users,
+                       {fixed.data(), fixed.stride(), fixed_biases, static_cast<T>(task_.moments.center)},
                        {target.data(), target.stride(), settings_.n_factors, target_biases, regularization,
                         bias_regularization, settings_.regularization_exponent},
                        settings_.n_threads);

@@ -18,9 +18,9 @@ void fold_in(const ModelView<T>& model, const Settings& settings, const RatingsV
           model.item_factors.rows);
   require_shape("user_factors", user_factors, ratings.n_users, model.item_factors.cols);
   require_length("user_biases", user_biases, settings.biases ? ratings.n_users : 0);
-  const PaddedMatrix<const T> items(model.item_factors, n_threads);
   als::solve_rows<T>(
-      ratings, 0, ratings.n_users, {items, model.item_biases.data(), static_cast<T>(model.global_mean)},
+      ratings, 0, ratings.n_users,
+      {model.item_factors.data, model.item_factors.cols, model.item_biases.data(), static_cast<T>(model.global_mean)},
       {user_factors.data, user_factors.cols, user_factors.cols, user_biases.data(), settings.regularization->user,
        settings.biases ? settings.bias_regularization->user : 0.0, settings.regularization_exponent},
       n_threads);

@@ -1,0 +1,149 @@
+// Dense symmetric systems of the width of a row: products of panels, Cholesky, back substitution.
+//
+// A system lies in rows of `lda` entries: the matrix in the first `stride` columns (its upper triangle counts), then
+// one group of 64 bytes for right-hand sides, which the elimination carries along. Each entry is a sum taken in order,
+// term by term, whatever the shape of the tiles: the result is the same at every level that fuses.
+//
+// G. H. Golub, C. F. Van Loan: Matrix Computations, 4th ed., section 4.2. K. Goto, R. van de Geijn: Anatomy of
+// High-Performance Matrix Multiplication. ACM TOMS 34(3), 2008 (register tiles).
+
+namespace matfac {
+namespace {
+
+// Rows that are factorized, and whose products are taken, together.
+constexpr Index kBand = 8;
+// Register tile: rows x registers, so that accumulators, a row of loads and a broadcast fill the registers, and there
+// are enough accumulators to hide the latency of a fused multiplication.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 8;
+#else
+constexpr int kTileRows = 4;
+#endif
+constexpr int kTileRegisters = 3;
+
+template <class T>
+constexpr Index system_lda(Index stride) {
+  return stride + kGroup<T>;
+}
+
+// a[0..kRows)[0..kRegs registers) (+ or -)= sum_k rows[k][i] * columns[k][j]; the rows k are `stride` apart.
+template <class T, int kRows, int kRegs, bool kSubtract>
+MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index stride, bool is_fresh, T* a, Index lda) {
+  Register<T> acc[kRows][kRegs];
+  for (int i = 0; i < kRows; ++i) {
+    for (int j = 0; j < kRegs; ++j) acc[i][j] = is_fresh ? splat(T(0)) : load_register(a + i * lda + j * kWidth<T>);
+  }
+  for (Index k = 0; k < n; ++k) {
+    Register<T> column[kRegs];
+    for (int j = 0; j < kRegs; ++j) column[j] = load_register(columns + k * stride + j * kWidth<T>);
+    for (int i = 0; i < kRows; ++i) {
+      const Register<T> row = splat(rows[k * stride + i]);
+      for (int j = 0; j < kRegs; ++j) {
+        acc[i][j] = kSubtract ? fnma(row, column[j], acc[i][j]) : fma(row, column[j], acc[i][j]);
+      }
+    }
+  }
+  for (int i = 0; i < kRows; ++i) {
+    for (int j = 0; j < kRegs; ++j) store_register(a + i * lda + j * kWidth<T>, acc[i][j]);
+  }
+}
+
+// The same for the kBand rows from `a` on, columns [from, end). A tile of one register has all rows of the band, or it
+// would wait for its own accumulators; for the same reason four registers are split 2 + 2.
+template <class T, bool kSubtract>
+__attribute__((noinline)) void update_band(const T* rows, const T* columns, Index n, Index stride, Index from,
+                                           Index end, bool is_fresh, T* a, Index lda) {
+  for (Index j = from / kWidth<T> * kWidth<T>; j < end;) {
+    const Index left = (end - j) / kWidth<T>;
+    if (left == 1) {
+      update_tile<T, kBand, 1, kSubtract>(rows, columns + j, n, stride, is_fresh, a + j, lda);
+      return;
+    }
+    const bool is_wide = left >= kTileRegisters && left != 4;
+    for (Index i = 0; i < kBand; i += kTileRows) {
+      if (is_wide) {
+        update_tile<T, kTileRows, kTileRegisters, kSubtract>(rows + i, columns + j, n, stride, is_fresh,
+                                                             a + i * lda + j, lda);
+      } else {
+        update_tile<T, kTileRows, 2, kSubtract>(rows + i, columns + j, n, stride, is_fresh, a + i * lda + j, lda);
+      }
+    }
+    j += (is_wide ? kTileRegisters : 2) * kWidth<T>;
+  }
+}
+
+MATFAC_INLINE float square_root(float x) { return __builtin_sqrtf(x); }
+MATFAC_INLINE double square_root(double x) { return __builtin_sqrt(x); }
+
+// Factorizes rows [k, k + n_rows), n_rows <= kBand, from which the rows before have been eliminated. First the square
+// on the diagonal, whose chain of pivots is all latency, as scalars; then whole registers with its multipliers.
+template <class T>
+MATFAC_INLINE Index factorize_band(T* a, Index lda, Index k, Index n_rows, Index end, T smallest, const T* diagonal,
+                                   T* inverse_pivots) {
+  T square[kBand][kBand];
+  for (Index p = 0; p < n_rows; ++p) {
+    for (Index q = p; q < n_rows; ++q) square[p][q] = a[(k + p) * lda + k + q];
+  }
+  for (Index p = 0; p < n_rows; ++p) {
+    const T pivot = square[p][p];
+    if (!(pivot > smallest * diagonal[k + p])) return k + p;
+    const T inverse = T(1) / square_root(pivot);
+    inverse_pivots[k + p] = inverse;
+    for (Index q = p + 1; q < n_rows; ++q) square[p][q] *= inverse;
+    for (Index q = p + 1; q < n_rows; ++q) {
+      for (Index r = q; r < n_rows; ++r) square[q][r] = fma_scalar(-square[p][q], square[p][r], square[q][r]);
+    }
+  }
+  const auto eliminate = [&](Index rows) __attribute__((always_inline)) {
+    for (Index j = k / kWidth<T> * kWidth<T>; j < end; j += kWidth<T>) {
+      T* const column = a + k * lda + j;
+      Register<T> x[kBand];
+      for (Index p = 0; p < rows; ++p) x[p] = load_register(column + p * lda);
+      for (Index p = 0; p < rows; ++p) {
+        x[p] *= splat(inverse_pivots[k + p]);
+        for (Index q = p + 1; q < rows; ++q) x[q] = fnma(splat(square[p][q]), x[p], x[q]);
+      }
+      for (Index p = 0; p < rows; ++p) store_register(column + p * lda, x[p]);
+    }
+  };
+  if (n_rows == kBand) {
+    eliminate(kBand);
+  } else {
+    eliminate(n_rows);
+  }
+  return -1;
+}
+
+// A = U^T U in place, by bands of rows; inverse_pivots[k] = 1 / U_kk, and the right-hand sides h become U^-T h. A pivot
+// that is not above `smallest` times its entry of `diagonal` (A's own) counts as zero. Returns its index, or -1.
+template <class T>
+__attribute__((noinline)) Index factorize(T* a, Index stride, Index n, T smallest, const T* diagonal,
+                                          T* inverse_pivots) {
+  const Index lda = system_lda<T>(stride), end = stride + kWidth<T>;
+  for (Index k = 0; k < n; k += kBand) {
+    if (k > 0) update_band<T, true>(a + k, a, k, lda, k, end, false, a + k * lda, lda);
+    const Index failed = factorize_band(a, lda, k, min_index(kBand, n - k), end, smallest, diagonal, inverse_pivots);
+    if (failed >= 0) return failed;
+  }
+  return -1;
+}
+
+// x := U^-1 x. `x` has `stride` entries, those from n on zero.
+template <class T>
+__attribute__((noinline)) void back_substitute(const T* u, Index stride, Index n, const T* inverse_pivots, T* x) {
+  const Index lda = system_lda<T>(stride);
+  for (Index block = (n - 1) / kGroup<T> * kGroup<T>; block >= 0; block -= kGroup<T>) {
+    const Index block_end = min_index(block + kGroup<T>, n), after = block + kGroup<T>;
+    if (after < stride) {
+      for (Index i = block; i < block_end; ++i) x[i] -= dot_groups(u + i * lda + after, x + after, stride - after);
+    }
+    for (Index i = block_end - 1; i >= block; --i) {
+      const T value = x[i] * inverse_pivots[i];
+      x[i] = value;
+      for (Index q = block; q < i; ++q) x[q] = fma_scalar(-u[q * lda + i], value, x[q]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace matfac
