@@ -22,13 +22,19 @@ constexpr Index padded(Index n) {
   return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
 }
 
+/// Asks the system to back large memory with large pages: rows are read in no order, and each small page that is not
+/// in the processor's table of pages costs about as much as the row itself.
+void advise_large_pages(void* memory, std::size_t bytes) noexcept;
+
 /// A 64-byte aligned array of trivial T. `AlignedBuffer(n)` leaves its contents undefined; `zeros(n)` does not.
 template <class T>
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(Index n) : size_(n) {
-    if (n > 0) data_.reset(static_cast<T*>(::operator new(bytes(), std::align_val_t{kAlignment})));
+    if (n <= 0) return;
+    data_.reset(static_cast<T*>(::operator new(bytes(), std::align_val_t{kAlignment})));
+    advise_large_pages(data_.get(), bytes());
   }
   static AlignedBuffer zeros(Index n) {
     AlignedBuffer buffer(n);

@@ -33,6 +33,7 @@ MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index s
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kRegs; ++j) acc[i][j] = is_fresh ? splat(T(0)) : load_register(a + i * lda + j * kWidth<T>);
   }
+#pragma GCC unroll 2
   for (Index k = 0; k < n; ++k) {
     Register<T> column[kRegs];
     for (int j = 0; j < kRegs; ++j) column[j] = load_register(columns + k * stride + j * kWidth<T>);
@@ -48,27 +49,29 @@ MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index s
   }
 }
 
-// The same for the kBand rows from `a` on, columns [from, end). A tile of one register has all rows of the band, or it
-// would wait for its own accumulators; for the same reason four registers are split 2 + 2.
-template <class T, bool kSubtract>
+struct Nothing {
+  MATFAC_INLINE void operator()() const {}
+};
+
+// The same for the kBand rows from `a` on, columns [from, end). What is left beside the wide tiles is taken one
+// register at a time for all rows of the band: tiles two registers wide would wait for their own accumulators.
+// `between` is called after every tile.
+template <class T, bool kSubtract, class Between>
 __attribute__((noinline)) void update_band(const T* rows, const T* columns, Index n, Index stride, Index from,
-                                           Index end, bool is_fresh, T* a, Index lda) {
+                                           Index end, bool is_fresh, T* a, Index lda, Between& between) {
   for (Index j = from / kWidth<T> * kWidth<T>; j < end;) {
-    const Index left = (end - j) / kWidth<T>;
-    if (left == 1) {
+    if (end - j < kTileRegisters * kWidth<T>) {
       update_tile<T, kBand, 1, kSubtract>(rows, columns + j, n, stride, is_fresh, a + j, lda);
-      return;
+      between();
+      j += kWidth<T>;
+      continue;
     }
-    const bool is_wide = left >= kTileRegisters && left != 4;
     for (Index i = 0; i < kBand; i += kTileRows) {
-      if (is_wide) {
-        update_tile<T, kTileRows, kTileRegisters, kSubtract>(rows + i, columns + j, n, stride, is_fresh,
-                                                             a + i * lda + j, lda);
-      } else {
-        update_tile<T, kTileRows, 2, kSubtract>(rows + i, columns + j, n, stride, is_fresh, a + i * lda + j, lda);
-      }
+      update_tile<T, kTileRows, kTileRegisters, kSubtract>(rows + i, columns + j, n, stride, is_fresh, a + i * lda + j,
+                                                           lda);
+      between();
     }
-    j += (is_wide ? kTileRegisters : 2) * kWidth<T>;
+    j += kTileRegisters * kWidth<T>;
   }
 }
 
@@ -77,42 +80,50 @@ MATFAC_INLINE double square_root(double x) { return __builtin_sqrt(x); }
 
 // Factorizes rows [k, k + n_rows), n_rows <= kBand, from which the rows before have been eliminated. First the square
 // on the diagonal, whose chain of pivots is all latency, as scalars; then whole registers with its multipliers.
-template <class T>
-MATFAC_INLINE Index factorize_band(T* a, Index lda, Index k, Index n_rows, Index end, T smallest, const T* diagonal,
+template <class T, class Count>
+MATFAC_INLINE Index factorize_band(T* a, Index lda, Index k, Count count, Index end, T smallest, const T* diagonal,
                                    T* inverse_pivots) {
+  const Index n_rows = count;
   T square[kBand][kBand];
+#pragma GCC unroll 8
   for (Index p = 0; p < n_rows; ++p) {
+#pragma GCC unroll 8
     for (Index q = p; q < n_rows; ++q) square[p][q] = a[(k + p) * lda + k + q];
   }
+#pragma GCC unroll 8
   for (Index p = 0; p < n_rows; ++p) {
     const T pivot = square[p][p];
     if (!(pivot > smallest * diagonal[k + p])) return k + p;
     const T inverse = T(1) / square_root(pivot);
     inverse_pivots[k + p] = inverse;
+#pragma GCC unroll 8
     for (Index q = p + 1; q < n_rows; ++q) square[p][q] *= inverse;
+#pragma GCC unroll 8
     for (Index q = p + 1; q < n_rows; ++q) {
+#pragma GCC unroll 8
       for (Index r = q; r < n_rows; ++r) square[q][r] = fma_scalar(-square[p][q], square[p][r], square[q][r]);
     }
   }
-  const auto eliminate = [&](Index rows) __attribute__((always_inline)) {
-    for (Index j = k / kWidth<T> * kWidth<T>; j < end; j += kWidth<T>) {
-      T* const column = a + k * lda + j;
-      Register<T> x[kBand];
-      for (Index p = 0; p < rows; ++p) x[p] = load_register(column + p * lda);
-      for (Index p = 0; p < rows; ++p) {
-        x[p] *= splat(inverse_pivots[k + p]);
-        for (Index q = p + 1; q < rows; ++q) x[q] = fnma(splat(square[p][q]), x[p], x[q]);
-      }
-      for (Index p = 0; p < rows; ++p) store_register(column + p * lda, x[p]);
+  for (Index j = k / kWidth<T> * kWidth<T>; j < end; j += kWidth<T>) {
+    T* const column = a + k * lda + j;
+    Register<T> x[kBand];
+#pragma GCC unroll 8
+    for (Index p = 0; p < n_rows; ++p) x[p] = load_register(column + p * lda);
+#pragma GCC unroll 8
+    for (Index p = 0; p < n_rows; ++p) {
+      x[p] *= splat(inverse_pivots[k + p]);
+#pragma GCC unroll 8
+      for (Index q = p + 1; q < n_rows; ++q) x[q] = fnma(splat(square[p][q]), x[p], x[q]);
     }
-  };
-  if (n_rows == kBand) {
-    eliminate(kBand);
-  } else {
-    eliminate(n_rows);
+#pragma GCC unroll 8
+    for (Index p = 0; p < n_rows; ++p) store_register(column + p * lda, x[p]);
   }
   return -1;
 }
+
+struct WholeBand {
+  constexpr operator Index() const { return kBand; }
+};
 
 // A = U^T U in place, by bands of rows; inverse_pivots[k] = 1 / U_kk, and the right-hand sides h become U^-T h. A pivot
 // that is not above `smallest` times its entry of `diagonal` (A's own) counts as zero. Returns its index, or -1.
@@ -120,9 +131,12 @@ template <class T>
 __attribute__((noinline)) Index factorize(T* a, Index stride, Index n, T smallest, const T* diagonal,
                                           T* inverse_pivots) {
   const Index lda = system_lda<T>(stride), end = stride + kWidth<T>;
+  Nothing nothing;
   for (Index k = 0; k < n; k += kBand) {
-    if (k > 0) update_band<T, true>(a + k, a, k, lda, k, end, false, a + k * lda, lda);
-    const Index failed = factorize_band(a, lda, k, min_index(kBand, n - k), end, smallest, diagonal, inverse_pivots);
+    if (k > 0) update_band<T, true>(a + k, a, k, lda, k, end, false, a + k * lda, lda, nothing);
+    const Index failed = n - k >= kBand
+                             ? factorize_band(a, lda, k, WholeBand{}, end, smallest, diagonal, inverse_pivots)
+                             : factorize_band(a, lda, k, n - k, end, smallest, diagonal, inverse_pivots);
     if (failed >= 0) return failed;
   }
   return -1;

@@ -77,29 +77,57 @@ MATFAC_INLINE void gather_rows(const RowProblem<T>& p, Index start, Index n, Ind
   }
 }
 
+// 16 bytes, and the transpose of a square of them.
+template <class T>
+struct Small;
+template <>
+struct Small<float> {
+  static constexpr Index kSide = 4;
+  typedef float type __attribute__((vector_size(16), aligned(4), may_alias));
+  static MATFAC_INLINE void transpose(const type (&x)[4], type (&y)[4]) {
+    const type a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5), b = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
+    const type c = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5), d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
+    y[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    y[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    y[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    y[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+  }
+};
+template <>
+struct Small<double> {
+  static constexpr Index kSide = 2;
+  typedef double type __attribute__((vector_size(16), aligned(8), may_alias));
+  static MATFAC_INLINE void transpose(const type (&x)[2], type (&y)[2]) {
+    y[0] = __builtin_shufflevector(x[0], x[1], 0, 2);
+    y[1] = __builtin_shufflevector(x[0], x[1], 1, 3);
+  }
+};
+
 // The same, transposed: row f of `panel` (of `width` entries) holds factor f of every rating, zero beyond the n-th.
 template <class T>
 MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, T* panel) {
-  constexpr Index kSide = 16 / static_cast<Index>(sizeof(T));
-  typedef T Small __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+  using Vector = typename Small<T>::type;
+  constexpr Index kSide = Small<T>::kSide;
   const Index whole = p.n_factors / kSide * kSide;
   for (Index k = 0; k < width; k += kSide) {
-    const T* v[kSide];
-    for (Index i = 0; i < kSide; ++i) {
-      v[i] = k + i < n ? p.fixed + p.codes[k + i] * p.fixed_stride : nullptr;
+    if (n - k < kSide) {
+      for (Index f = 0; f < p.n_factors; ++f) {
+        for (Index i = k; i < k + kSide; ++i) {
+          panel[f * width + i] = i < n ? p.fixed[p.codes[i] * p.fixed_stride + f] : T(0);
+        }
+      }
+      continue;
     }
+    const T* v[kSide];
+    for (Index i = 0; i < kSide; ++i) v[i] = p.fixed + p.codes[k + i] * p.fixed_stride;
     for (Index f = 0; f < whole; f += kSide) {
-      T square[kSide][kSide];
-      for (Index i = 0; i < kSide; ++i) {
-        const Small row = v[i] != nullptr ? *reinterpret_cast<const Small*>(v[i] + f) : Small{};
-        for (Index j = 0; j < kSide; ++j) square[j][i] = row[j];
-      }
-      for (Index j = 0; j < kSide; ++j) {
-        *reinterpret_cast<Small*>(panel + (f + j) * width + k) = *reinterpret_cast<const Small*>(square[j]);
-      }
+      Vector x[kSide], y[kSide];
+      for (Index i = 0; i < kSide; ++i) x[i] = *reinterpret_cast<const Vector*>(v[i] + f);
+      Small<T>::transpose(x, y);
+      for (Index i = 0; i < kSide; ++i) *reinterpret_cast<Vector*>(panel + (f + i) * width + k) = y[i];
     }
     for (Index f = whole; f < p.n_factors; ++f) {
-      for (Index i = 0; i < kSide; ++i) panel[f * width + k + i] = v[i] != nullptr ? v[i][f] : T(0);
+      for (Index i = 0; i < kSide; ++i) panel[f * width + k + i] = v[i][f];
     }
   }
 }
@@ -139,19 +167,29 @@ MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, In
   }
 }
 
-// Fetches the rows that will be gathered next, some at a time while others are computed with.
+// Fetches the rows that will be gathered next, one at a time while others are computed with: a burst would wait.
 template <class T>
-struct Prefetch {
-  const RowProblem<T>& problem;
-  Index next, end;
+class Prefetch {
+ public:
+  // From behind rating `begin` on as many rows as a panel has, but for those that have been asked for.
+  MATFAC_INLINE Prefetch(const RowProblem<T>& p, Index begin, Index panel_size)
+      : p_(p),
+        next_(*p.fetched > p.codes + begin ? *p.fetched : p.codes + begin),
+        end_(p.codes + min_index(p.n + p.n_ahead, begin + panel_size)) {}
+  MATFAC_INLINE ~Prefetch() { *p_.fetched = next_; }
 
-  MATFAC_INLINE void some(Index count) {
+  MATFAC_INLINE void operator()() {
     constexpr Index kLine = 64 / static_cast<Index>(sizeof(T));
-    for (const Index stop = min_index(end, next + count); next < stop; ++next) {
-      const T* const v = problem.fixed + problem.codes[next] * problem.fixed_stride;
-      for (Index f = 0; f < problem.n_factors; f += kLine) __builtin_prefetch(v + f, 0, 2);
+    for (int i = 0; i < 3 && next_ < end_; ++i, ++next_) {
+      const T* const v = p_.fixed + *next_ * p_.fixed_stride;
+      for (Index f = 0; f < p_.n_factors; f += kLine) __builtin_prefetch(v + f, 0, 2);
+      if (p_.offsets != nullptr) __builtin_prefetch(p_.offsets + *next_, 0, 2);
     }
   }
+
+ private:
+  const RowProblem<T>& p_;
+  const Code *next_, *end_;
 };
 
 // Adds ratings [start, start + count) to the system: A (its upper triangle, and what shares a band of rows and a
@@ -169,11 +207,9 @@ double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_
     total += gather_targets(p, start, n, w.targets);
     gather_rows(p, start, n, stride, w.panel);
     add_right_sides(w.panel, w.targets, n, stride, w.h);
-    Prefetch<T> ahead{p, start + n, min_index(p.n + p.n_ahead, start + n + panel_size)};
-    const Index each = (panel_size * kBand + p.n_factors - 1) / p.n_factors;
+    Prefetch<T> ahead(p, start + n, panel_size);
     for (Index i = 0; i < p.n_factors; i += kBand) {
-      update_band<T, false>(w.panel + i, w.panel, n, stride, i, stride, is_fresh, w.a + i * lda, lda);
-      ahead.some(each);
+      update_band<T, false>(w.panel + i, w.panel, n, stride, i, stride, is_fresh, w.a + i * lda, lda, ahead);
     }
     is_fresh = false;
   }
@@ -260,10 +296,9 @@ Index solve_row_by_ratings(const RowProblem<T>& p, T* workspace, T* solution, T*
   const RowWorkspace<T> w(workspace, padded_width<T>(p.n_factors));
   gather_targets(p, 0, p.n, w.targets);
   gather_columns(p, p.n, stride, w.panel);
-  Prefetch<T> ahead{p, p.n, min_index(p.n + p.n_ahead, p.n + panel_rows<T>(stride))};
+  Prefetch<T> ahead(p, p.n, panel_rows<T>(stride));
   for (Index i = 0; i < p.n; i += kBand) {
-    update_band<T, false>(w.panel + i, w.panel, p.n_factors, stride, i, stride, true, w.a + i * lda, lda);
-    ahead.some(2 * kBand);
+    update_band<T, false>(w.panel + i, w.panel, p.n_factors, stride, i, stride, true, w.a + i * lda, lda, ahead);
   }
   const T* const ones = nullptr;
   const Index failed = factorize_penalized(w, stride, p.n, p.regularization, negligible<T>(p.n, p.n_factors), w.targets,

@@ -63,8 +63,9 @@ struct RowProblem {
   const Code* codes;
   const T* values;
   Index n;
-  Index n_ahead;     ///< how many codes of the next rows lie behind this one's: what to fetch meanwhile
-  const T* offsets;  ///< biases of the fixed side, or null
+  Index n_ahead;         ///< how many codes of the next rows lie behind this one's: what to fetch meanwhile
+  const Code** fetched;  ///< the caller's note of how far that has been done; null at first
+  const T* offsets;      ///< biases of the fixed side, or null
   T mean;
   T regularization;
   T bias_regularization;

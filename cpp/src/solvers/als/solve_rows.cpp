@@ -27,7 +27,10 @@ double accumulate_in_parts(const RowProblem<T>& problem, T* workspace, Index wor
   parallel_for(n_parts, n_threads, [&](Index j, int) {
     if (j > 0) buffers[static_cast<std::size_t>(j - 1)] = AlignedBuffer<T>(workspace_size);
     const Index start = j * part;
-    totals[static_cast<std::size_t>(j)] = k.accumulate_row(problem, start, std::min(part, problem.n - start), true,
+    const Code* fetched = nullptr;
+    RowProblem<T> own = problem;
+    own.fetched = &fetched;
+    totals[static_cast<std::size_t>(j)] = k.accumulate_row(own, start, std::min(part, problem.n - start), true,
                                                            system(j));
   });
   for (Index distance = 1; distance < n_parts; distance *= 2) {
@@ -66,7 +69,7 @@ void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fix
   const auto& k = kernels<T>();
   const Index n_factors = target.n_factors, last = ratings.offsets[end];
   const Index workspace_size = k.solve_row_workspace(n_factors);
-  const auto solve = [&](Index i, T* workspace, int row_threads) {
+  const auto solve = [&](Index i, T* workspace, const Code*& fetched, int row_threads) {
     const Index start = ratings.offsets[i], n = ratings.offsets[i + 1] - start;
     T* const row = target.factors + i * target.stride;
     T* const bias = target.biases != nullptr ? target.biases + i : nullptr;
@@ -79,9 +82,18 @@ void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fix
     const double l = weight * target.regularization, b = weight * target.bias_regularization;
     // Fewer ratings than unknowns and no penalty: singular for certain, whatever rounding makes of the pivots.
     const Index unknowns = n_factors + (bias != nullptr && b == 0 ? 1 : 0);
-    const RowProblem<T> problem{
-        fixed.factors,    fixed.stride, n_factors,  ratings.items + start, ratings.values + start, n,
-        last - start - n, fixed.biases, fixed.mean, static_cast<T>(l),     static_cast<T>(b)};
+    const RowProblem<T> problem{.fixed = fixed.factors,
+                                .fixed_stride = fixed.stride,
+                                .n_factors = n_factors,
+                                .codes = ratings.items + start,
+                                .values = ratings.values + start,
+                                .n = n,
+                                .n_ahead = last - start - n,
+                                .fetched = &fetched,
+                                .offsets = fixed.biases,
+                                .mean = fixed.mean,
+                                .regularization = static_cast<T>(l),
+                                .bias_regularization = static_cast<T>(b)};
     Index failed = 0;
     if (l == 0 && n < unknowns) {
       failed = 0;
@@ -102,12 +114,14 @@ void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fix
   };
   // Long rows first, one by one with all threads, then the others, many at once.
   const auto is_long = [&](Index i) { return ratings.offsets[i + 1] - ratings.offsets[i] > kLongRow; };
+  const Code* fetched = nullptr;
   for (Index i = begin; i < end; ++i) {
-    if (is_long(i)) solve(i, workspace_of(0), n_threads);
+    if (is_long(i)) solve(i, workspace_of(0), fetched, n_threads);
   }
   parallel_chunks(end - begin, 16, n_threads, [&](Index first, Index stop, int thread) {
+    const Code* fetched_here = nullptr;
     for (Index i = begin + first; i < begin + stop; ++i) {
-      if (!is_long(i)) solve(i, workspace_of(thread), 1);
+      if (!is_long(i)) solve(i, workspace_of(thread), fetched_here, 1);
     }
   });
 }
