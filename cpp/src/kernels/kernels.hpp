@@ -23,6 +23,10 @@ struct SgdRow {
   T bias_rate, bias_shrink;
 };
 
+/// A block's ratings are taken strip by strip, one of each in turn: with L = n / kSgdStrips, ratings 0, L, 2L, 3L, 1,
+/// L + 1, ..., and at last those from kSgdStrips L on.
+inline constexpr Index kSgdStrips = 4;
+
 /// A block of ratings and the rows it touches; see solvers/sgd/blocks.hpp.
 template <class T>
 struct SgdBlock {

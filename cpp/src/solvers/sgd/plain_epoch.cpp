@@ -50,9 +50,12 @@ std::vector<Index> sgd_order(const RatingsView<T>& ratings, Index n_factors, std
   order.reserve(numbers.size());
   for (const Block block : sgd::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch)) {
     const auto at = static_cast<std::size_t>(block.row * blocks.n_columns() + block.column);
-    for (Index i = blocks.offsets[at]; i < blocks.offsets[at + 1]; ++i) {
-      order.push_back(static_cast<Index>(blocks.values[static_cast<std::size_t>(i)]));
-    }
+    const Index begin = blocks.offsets[at], n = blocks.offsets[at + 1] - begin, strip = n / kSgdStrips;
+    const auto take = [&](Index i) {
+      order.push_back(static_cast<Index>(blocks.values[static_cast<std::size_t>(begin + i)]));
+    };
+    for (Index i = 0; i < kSgdStrips * strip; ++i) take(i % kSgdStrips * strip + i / kSgdStrips);
+    for (Index i = kSgdStrips * strip; i < n; ++i) take(i);
   }
   return order;
 }
