@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,26 +131,34 @@ class Data:
         )
         return users, items
 
-    def raw_ids(self, kind: str, order: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def raw_ids(self, kind: str, order: str) -> tuple[Any, Any, np.ndarray]:
         """Raw ids of users and items and the values, one entry a rating.
 
-        kind: "integer" (with gaps among the items, as in MovieLens), "string" (fixed width) or
-        "object" (Python strings). order: "by user" or "shuffled".
+        kind: "integer" (with gaps among the items, as in MovieLens), "string" (NumPy's, of fixed
+        width), "object" (Python strings, equal ones the same object, as a reader of files makes
+        them) or "pandas string" (its own arrays). order: "by user" or "shuffled".
         """
         users, items, values = self.triplets()
         if order == "shuffled":
             places = np.random.default_rng(SEED).permutation(len(values))
             users, items, values = users[places], items[places], values[places]
-        names = [self._names(kind, *side) for side in (("u", users, 1), ("i", items, 5))]
-        return names[0], names[1], values
+        user_ids, item_ids = self._ids(kind, "u", users, 1), self._ids(kind, "i", items, 5)
+        return user_ids, item_ids, values
 
     @staticmethod
-    def _names(kind: str, letter: str, codes: np.ndarray, gap: int) -> np.ndarray:
-        labels = 1 + gap * np.arange(codes.max() + 1, dtype=np.int64)
-        if kind != "integer":
-            texts = np.char.add(letter, labels.astype(str))
-            labels = texts.astype(object) if kind == "object" else texts
-        return labels[codes]
+    def _ids(kind: str, letter: str, codes: np.ndarray, gap: int) -> Any:
+        numbers = 1 + gap * np.arange(codes.max() + 1, dtype=np.int64)
+        if kind == "integer":
+            return numbers[codes]
+        texts = np.char.add(letter, numbers.astype(str))
+        if kind == "string":
+            return texts[codes]
+        objects = texts.astype(object)[codes]
+        if kind == "object":
+            return objects
+        import pandas as pd
+
+        return pd.array(objects, dtype="str")
 
     def text_file(self, part: str = "train") -> Path:
         """Lines "user item rating", for programs that read files; written once."""

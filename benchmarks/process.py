@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import registry
-from benchmarks.worker import Job
+from benchmarks.worker import MEASURE, POOLS, Job
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What the runtimes of the contenders read their number of threads from.
@@ -61,7 +61,10 @@ class Process:
             raise
 
     def measure(self) -> dict[str, Any]:
-        return self._ask("measure\n")
+        return self._ask(MEASURE)
+
+    def pools(self) -> dict[str, Any]:
+        return self._ask(POOLS)
 
     def close(self) -> None:
         assert self._child.stdin and self._child.stdout

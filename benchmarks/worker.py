@@ -1,7 +1,7 @@
 """A contender's process: prepares once, then measures each time it is asked.
 
-The parent writes a job as a line of JSON and then a line for each repetition; each is answered by a
-line of JSON. What the libraries print goes to the error output.
+The parent writes a job as a line of JSON and then a line for each repetition, or for the thread
+pools; each is answered by a line of JSON. What the libraries print goes to the error output.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+MEASURE, POOLS = "measure\n", "pools\n"
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,17 @@ class Station:
         sample = self._measure()
         sample["cpu_seconds"] = time.process_time() - busy
         sample["whole_seconds"] = time.perf_counter() - start
-        sample.setdefault("memory", memory.peak_bytes() - self._before)
+        sample.setdefault("memory", max(memory.peak_bytes() - self._before, 0))
         return sample
+
+    def pools(self) -> dict[str, Any]:
+        """The thread pools of the libraries that are loaded by now, where that can be told."""
+        try:
+            from threadpoolctl import threadpool_info
+        except ImportError:
+            return {"pools": None}
+        keys = ("user_api", "internal_api", "version", "num_threads")
+        return {"pools": [{key: pool.get(key) for key in keys} for pool in threadpool_info()]}
 
     def close(self) -> None:
         del self._measure
@@ -75,8 +86,8 @@ def main() -> None:
             bind_to_processors(job.n_threads)
         station = Station(job)
         answer({"ready": True})
-        for _ in sys.stdin:
-            answer(station.measure())
+        for request in sys.stdin:
+            answer(station.pools() if request == POOLS else station.measure())
     except Exception as error:
         answer({"error": f"{type(error).__name__}: {error}"})
         raise

@@ -3,8 +3,8 @@
 Tasks, their parameters and what a repetition's "seconds" are:
 
 sgd (n_factors)             one epoch over the training ratings
-sgd-curve (n_factors, max_iter)   a whole fit from triplets of codes; "curve": (seconds, test RMSE)
-                            after each iteration, evaluations left out, preparation included
+curve (n_factors, max_iter) a whole fit from triplets of codes; "curve": (seconds, test RMSE) after
+                            each iteration, evaluations left out, preparation included
 gradients (n_factors)       the residuals and both gradients
 als (n_factors)             one sweep: both sides
 top-n (n_factors, n, exclude_seen)   the n best items for every user

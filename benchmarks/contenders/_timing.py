@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -20,5 +21,5 @@ def timed(work: Callable[[], Any]) -> Callable[[], dict[str, Any]]:
 
 
 def median_step(seconds: list[float]) -> float:
-    """The median time from one iteration to the next; the first, with its preparation, is no step."""
-    return median(b - a for a, b in zip(seconds, seconds[1:], strict=False))
+    """The median time from one iteration to the next; the first holds the preparation too."""
+    return median(b - a for a, b in pairwise(seconds))

@@ -29,7 +29,7 @@ def sweep(work: Work, n_factors: int, use_cg: bool) -> Measure:
         model.fit(
             user_items,
             show_progress=False,
-            callback=lambda iteration, elapsed, loss: seconds.append(elapsed),
+            callback=lambda _iteration, elapsed, _loss: seconds.append(elapsed),
         )
         return {"seconds": seconds[0]}
 

@@ -8,13 +8,13 @@ named pipe, which it reads last of its input: when it has been read, parsing is 
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,7 +37,7 @@ def sgd(work: Work, n_factors: int) -> Measure:
     return measure
 
 
-@contender("sgd-curve", "LIBMF", "mf-train")
+@contender("curve", "LIBMF", "mf-train")
 def sgd_curve(work: Work, n_factors: int, max_iter: int) -> Measure:
     train = work.data.text_file()
     test = work.data.text_file("test").read_bytes()
@@ -95,7 +95,7 @@ class Run:
             raise RuntimeError(f"mf-train did not run as expected; it said: {said}")
         ends = [headings[0], *(at for at, _ in rows)]
         self.prepared = headings[0] - parsed[0]
-        self.steps = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+        self.steps = [after - before for before, after in pairwise(ends)]
         self.errors = [float(columns[2]) for _, columns in rows]
 
 
@@ -124,6 +124,8 @@ def make_small(pipe: int) -> None:
 
 def timed_lines(command: list[str]) -> tuple[list[tuple[float, str]], int]:
     """Run a program at a terminal; when each of its lines came, and its peak memory."""
+    import pty
+
     ours, its = pty.openpty()
     child = subprocess.Popen(command, stdout=its, stderr=its, stdin=subprocess.DEVNULL)
     os.close(its)

@@ -9,7 +9,7 @@ from benchmarks.registry import Measure, Work, contender
 
 
 @contender("sgemm", "NumPy")
-def sgemm(work: Work, size: int) -> Measure:
+def sgemm(_work: Work, size: int) -> Measure:
     import numpy as np
 
     rng = np.random.default_rng(0)

@@ -64,17 +64,17 @@ def curve(work: Work, solver: str, n_factors: int, max_iter: int, **settings: An
     return measure
 
 
-@contender("sgd-curve", OURS + " sgd")
+@contender("curve", OURS + " sgd")
 def sgd_curve(work: Work, n_factors: int, max_iter: int) -> Measure:
     return curve(work, "sgd", n_factors, max_iter)
 
 
-@contender("sgd-curve", OURS + " als")
+@contender("curve", OURS + " als")
 def als_curve(work: Work, n_factors: int, max_iter: int) -> Measure:
-    return curve(work, "als", n_factors, max(1, max_iter // 2))
+    return curve(work, "als", n_factors, max(1, max_iter // 3))
 
 
-@contender("sgd-curve", OURS + " batch")
+@contender("curve", OURS + " batch")
 def batch_curve(work: Work, n_factors: int, max_iter: int) -> Measure:
     return curve(work, "batch", n_factors, 2 * max_iter)
 

@@ -10,9 +10,6 @@ def prepare(work: Work, kind: str, order: str) -> Measure:
     from scipy.sparse import coo_matrix
 
     users, items, values = work.data.raw_ids(kind, order)
-    if kind == "string":
-        # Its own preferred form, made before the clock starts.
-        users, items = pd.array(users, dtype="str"), pd.array(items, dtype="str")
 
     def factorize_and_compress():
         user_codes, user_ids = pd.factorize(users)

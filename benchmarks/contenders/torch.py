@@ -6,7 +6,7 @@ from benchmarks.registry import Measure, Work, contender
 
 @contender("gradients", "PyTorch sparse CSR", "torch", "scipy")
 def gradients(work: Work, n_factors: int) -> Measure:
-    """E by a sampled product, then two sparse products; the transposed pattern is made beforehand."""
+    """E by a sampled product, then two sparse ones; the transposed pattern is made beforehand."""
     import warnings
 
     import numpy as np

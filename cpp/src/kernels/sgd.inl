@@ -78,8 +78,8 @@ double block_sgd(const SgdBlock<T>& block) {
         for (Index s = 0; s < kSgdStrips; ++s) one(k + s * strip);
         continue;
       }
-      const T pa = dot_groups(a.u, a.v, length), pb = dot_groups(b.u, b.v, length),
-              pc = dot_groups(c.u, c.v, length), pd = dot_groups(d.u, d.v, length);
+      const T pa = dot_groups(a.u, a.v, length), pb = dot_groups(b.u, b.v, length), pc = dot_groups(c.u, c.v, length),
+              pd = dot_groups(d.u, d.v, length);
       const T ga = a.template derive<Loss>(pa, block.damping_threshold, length, total);
       const T gb = b.template derive<Loss>(pb, block.damping_threshold, length, total);
       const T gc = c.template derive<Loss>(pc, block.damping_threshold, length, total);
