@@ -7,6 +7,7 @@ namespace matfac::bindings {
 
 void register_runtime(pybind11::module_& m);
 void register_ratings(pybind11::module_& m);
+void register_ids(pybind11::module_& m);
 void register_operations(pybind11::module_& m);
 void register_fit(pybind11::module_& m);
 void register_model(pybind11::module_& m);

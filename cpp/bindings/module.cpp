@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, m) {
   pybind11::register_exception<matfac::DivergenceError>(m, "DivergenceError", PyExc_ArithmeticError);
   register_runtime(m);
   register_ratings(m);
+  register_ids(m);
   register_operations(m);
   register_fit(m);
   register_model(m);

@@ -5,6 +5,7 @@
 
 #include "core/aligned.hpp"
 #include "kernels/kernels.hpp"
+#include "levels.hpp"
 #include "make_ratings.hpp"
 #include "matfac/operations.hpp"
 
@@ -189,25 +190,6 @@ TEST_CASE("wrong shapes are refused by name before any work") {
   CHECK(p.user_factors == before);
 }
 
-namespace {
-
-/// The kernels of each level that this processor can run.
-template <class T>
-std::vector<const Kernels<T>*> levels() {
-  std::vector<const Kernels<T>*> tables;
-  for (const std::string& name : instruction_sets()) {
-    if (name == "baseline") tables.push_back(&kernels_baseline<T>());
-#ifdef MATFAC_X86_LEVELS
-    if (name == "avx2") tables.push_back(&kernels_avx2<T>());
-    if (name == "avx512") tables.push_back(&kernels_avx512<T>());
-#endif
-  }
-  REQUIRE(tables.size() == instruction_sets().size());
-  return tables;
-}
-
-}  // namespace
-
 TEST_CASE_TEMPLATE("the kernels of every level agree with plain loops", T, float, double) {
   for (const Index n : {1, 2, 15, 16, 17, 33, 100, 257}) {
     const auto a = make_factors<T>(1, n, 1), b = make_factors<T>(1, n, 2);
@@ -218,18 +200,6 @@ TEST_CASE_TEMPLATE("the kernels of every level agree with plain loops", T, float
     }
     for (const Kernels<T>* level : levels<T>()) {
       CHECK(std::abs(static_cast<double>(level->dot(a.data(), b.data(), n)) - expected) <= kTolerance<T> * magnitude);
-      const Index rows = 5;
-      const auto many = make_factors<T>(rows, n, 3);
-      std::vector<T> out(rows);
-      level->scores(a.data(), many.data(), n, rows, out.data());
-      for (Index i = 0; i < rows; ++i) {
-        double score = 0, size = 0;
-        for (Index k = 0; k < n; ++k) {
-          score += static_cast<double>(a[k]) * many[i * n + k];
-          size += std::abs(static_cast<double>(a[k]) * many[i * n + k]);
-        }
-        CHECK(std::abs(static_cast<double>(out[i]) - score) <= kTolerance<T> * size);
-      }
     }
   }
 }

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class FrameColumns:
     """The columns of a frame, one entry per rating."""
 
-    users: NDArray[Any]
-    items: NDArray[Any]
+    users: Any
+    items: Any
     values: NDArray[Any] | None
     times: TimeArray | None
     #: Role -> the column's name.
@@ -53,8 +53,8 @@ def take_columns(frame: Any, roles: Roles, must_have_times: bool) -> FrameColumn
                 raise ValueError(f"column {name!r} holds no times: {error}") from None
             del columns["timestamp"]
     return FrameColumns(
-        _to_numpy(columns["user"], "user"),
-        _to_numpy(columns["item"], "item"),
+        _ids_of(columns["user"], "user"),
+        _ids_of(columns["item"], "item"),
         _to_numpy(columns["rating"], "rating") if "rating" in columns else None,
         times,
         {role: describe_column(roles[role], names) for role in columns},
@@ -74,9 +74,17 @@ def _table(frame: Any) -> nw.DataFrame[Any]:
         raise TypeError(f"expected a data frame, got {type(frame).__name__}; {remedy}") from None
 
 
-def _to_numpy(column: nw.Series[Any], role: str) -> NDArray[Any]:
+def _ids_of(column: nw.Series[Any], role: str) -> Any:
+    """Return a column of ids; strings as the frame holds them, since NumPy would copy each."""
     import narwhals as nw
 
+    if column.dtype == nw.String:
+        _refuse_nulls(column, role)
+        return column.to_native()
+    return _to_numpy(column, role)
+
+
+def _refuse_nulls(column: nw.Series[Any], role: str) -> None:
     nulls = column.is_null()
     if nulls.any():
         row = int(np.argmax(nulls.to_numpy()))
@@ -84,6 +92,12 @@ def _to_numpy(column: nw.Series[Any], role: str) -> NDArray[Any]:
             f"the {role} in row {row} (from 0) of column {column.name!r} is missing; drop such "
             "rows or fill them"
         )
+
+
+def _to_numpy(column: nw.Series[Any], role: str) -> NDArray[Any]:
+    import narwhals as nw
+
+    _refuse_nulls(column, role)
     if column.dtype == nw.Date:
         column = column.cast(nw.Datetime("us"))
     elif column.dtype == nw.Datetime and getattr(column.dtype, "time_zone", None) is not None:

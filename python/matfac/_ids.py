@@ -9,12 +9,16 @@ Everything that turns one into the other goes through `encode` and `lookup`.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from matfac import _core
 
 #: Unique raw ids in ascending order: dtype int64 or str (``<U``).
 IdArray: TypeAlias = NDArray[Any]
@@ -28,6 +32,8 @@ MAX_COUNT = 2**31
 MAX_ID_LENGTH = 1024
 
 _CHUNK = 1 << 20
+#: How pandas, polars and pyarrow call a dtype of strings that Arrow may hold.
+_STRING_DTYPE = re.compile(r"(large_)?str(ing)?(_view)?(\[pyarrow\])?", re.IGNORECASE)
 _LARGEST_EXACT_FLOAT = 2.0**53
 _NOT_IDS = {
     "b": "a bool",
@@ -69,11 +75,18 @@ def encode(ids: object, what: str = "ids") -> tuple[IdArray, CodeArray]:
 
     Notes
     -----
-    O(n) for integers that lie densely and for strings, O(n log n) for other integers.
+    O(n) for n ids, and O(d log d) for the d distinct ones unless they are integers that lie
+    densely; parallel. Arrays of integers and strings are read where they lie, Arrow columns too.
     """
-    plain = _plain(ids, what)
-    if isinstance(plain, np.ndarray) and plain.dtype == np.int64:
-        return _encode_integers(plain, what)
+    container = _container(ids, what)
+    native = _encode_strings(container)
+    if native is not None:
+        return native
+    plain = _plain(container, what)
+    if isinstance(plain, np.ndarray) and plain.dtype.kind == "i":
+        unique, codes = _core.encode_integers(plain)
+        return unique, codes
+    # Some string can be no id; here is found which one.
     encoder = StringEncoder()
     parts = [encoder.add(chunk) for chunk in _chunks_of_strings(plain)]
     return encoder.finish(np.concatenate(parts) if parts else np.empty(0, np.int32), what)
@@ -97,12 +110,16 @@ def lookup(unique_ids: IdArray, query: object, what: str = "ids") -> CodeArray:
 
     Notes
     -----
-    O(n log n_ids); strings are compared once per distinct string in the query.
+    O(n) where the known integers lie densely or the query is longer than their range, else
+    O(n log n_ids); strings are compared once per distinct string in the query. Parallel.
     """
-    plain = _plain(query, what)
+    container = _container(query, what)
+    distinct = _encode_strings(container)
+    # What stands for the query: it has the same kind of ids, and the same first one.
+    plain = distinct[0].take(distinct[1][:1]) if distinct is not None else _plain(container, what)
     if len(plain) == 0:
         return np.empty(0, np.int32)
-    is_integer = isinstance(plain, np.ndarray) and plain.dtype == np.int64
+    is_integer = isinstance(plain, np.ndarray) and plain.dtype.kind == "i"
     if is_integer != (unique_ids.dtype.kind == "i"):
         known, asked = ("integers", "strings") if not is_integer else ("strings", "integers")
         raise TypeError(
@@ -110,8 +127,12 @@ def lookup(unique_ids: IdArray, query: object, what: str = "ids") -> CodeArray:
             f"{known}; convert the query (for example with "
             f".astype({'int' if known == 'integers' else 'str'}))"
         )
-    if isinstance(plain, np.ndarray) and is_integer:
-        return _find(unique_ids, plain)
+    if is_integer:
+        known_ids = np.ascontiguousarray(unique_ids, np.int64)
+        return _core.lookup_integers(known_ids, np.ascontiguousarray(plain, np.int64))
+    if distinct is not None:
+        strings, codes = distinct
+        return _find_distinct(unique_ids, strings).take(codes)
     encoder = StringEncoder()
     codes = np.concatenate([encoder.add(chunk) for chunk in _chunks_of_strings(plain)])
     found = _find_strings(unique_ids, encoder.strings)
@@ -211,24 +232,20 @@ def _fault_of(string: str) -> str:
     return ""
 
 
-def _encode_integers(ids: NDArray[np.int64], what: str) -> tuple[IdArray, CodeArray]:
-    if len(ids) == 0:
-        return ids.copy(), np.empty(0, np.int32)
-    low, high = int(ids.min()), int(ids.max())
-    span = high - low + 1
-    if span > 2 * len(ids) + _CHUNK:
-        unique, inverse = np.unique(ids, return_inverse=True)
-        check_count(len(unique), what)
-        return unique, inverse.astype(np.int32)
-    # The ids lie densely: a table over their range replaces the sort.
-    shifted = ids if low == 0 else ids - low
-    present = np.zeros(span, np.bool_)
-    present[shifted] = True
-    unique = np.flatnonzero(present)
-    check_count(len(unique), what)
-    code_of = np.cumsum(present, dtype=np.int32)
-    code_of -= 1
-    return unique.astype(np.int64, copy=False) + low, code_of[shifted]
+def _encode_strings(container: Any) -> tuple[IdArray, CodeArray] | None:
+    """Number strings natively; None if there are none, or if one of them can be no id."""
+    result: tuple[IdArray, CodeArray] | None = None
+    if not isinstance(container, np.ndarray | list):
+        result = _core.encode_arrow(container.__arrow_c_stream__(), MAX_ID_LENGTH)
+    elif isinstance(container, list) or container.dtype.kind == "O":
+        result = _core.encode_objects(container, MAX_ID_LENGTH)
+    elif container.dtype.kind == "T":
+        result = _core.encode_objects(container.tolist(), MAX_ID_LENGTH)
+    elif container.dtype.kind == "U" and container.dtype.itemsize > 0:
+        native_order = container.dtype.newbyteorder("=")
+        fixed = np.ascontiguousarray(container, dtype=native_order)
+        result = _core.encode_fixed_width(fixed, MAX_ID_LENGTH)
+    return result
 
 
 def _find(unique_ids: IdArray, query: NDArray[Any]) -> CodeArray:
@@ -237,6 +254,14 @@ def _find(unique_ids: IdArray, query: NDArray[Any]) -> CodeArray:
     position = np.searchsorted(unique_ids, query)
     position[position == len(unique_ids)] = 0
     return np.where(unique_ids[position] == query, position, -1).astype(np.int32)
+
+
+def _find_distinct(unique_ids: IdArray, query: IdArray) -> CodeArray:
+    # A longer string would be cut when the widths are made the same, perhaps into a known one.
+    possible = np.char.str_len(query) <= unique_ids.dtype.itemsize // 4
+    codes = np.full(len(query), -1, np.int32)
+    codes[possible] = _find(unique_ids, query[possible].astype(unique_ids.dtype))
+    return codes
 
 
 def _find_strings(unique_ids: IdArray, query: list[str]) -> CodeArray:
@@ -256,8 +281,8 @@ def _chunks_of_strings(strings: NDArray[Any] | list[Any]) -> Iterator[list[str]]
         yield chunk if isinstance(chunk, list) else chunk.tolist()
 
 
-def _plain(ids: object, what: str) -> NDArray[Any] | list[Any]:
-    """Return ids as an int64 array, a NumPy array of fixed-width strings, or a list of strings."""
+def _container(ids: object, what: str) -> Any:
+    """Return ids as a one-dimensional array, a list, or an Arrow column of strings."""
     if (
         isinstance(ids, str | bytes)
         or not isinstance(ids, Iterable)
@@ -272,12 +297,44 @@ def _plain(ids: object, what: str) -> NDArray[Any] | list[Any]:
             _refuse_missing("masked", int(np.argmax(np.ma.getmaskarray(ids))), what)
         ids = ids.data
     if not hasattr(ids, "__array__") and not isinstance(ids, range):
-        return _plain_from_objects(list(ids), what)
+        return ids if type(ids) is list else list(ids)
+    column = _arrow_strings(ids)
+    if column is not None:
+        return column
     array = np.asarray(ids)
     if array.ndim != 1:
         raise ValueError(
             f"{what}: expected one dimension, got shape {array.shape}; pass one column"
         )
+    return np.ascontiguousarray(array) if array.dtype.kind == "O" else array
+
+
+def _arrow_strings(ids: Any) -> Any:
+    """Return a column of strings that Arrow holds, or None.
+
+    NumPy would make an object of every string. The column is not asked for its strings yet; whether
+    all of them are there and valid is seen when they are numbered.
+    """
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is not None and isinstance(ids, pyarrow.Array):
+        ids = pyarrow.chunked_array([ids])
+    dtype = getattr(ids, "dtype", getattr(ids, "type", None))
+    if not hasattr(ids, "__arrow_c_stream__") or not _STRING_DTYPE.fullmatch(str(dtype)):
+        return None
+    # pandas has strings of its own as well, which it would have to convert.
+    if hasattr(dtype, "na_value") and getattr(dtype, "storage", "pyarrow") != "pyarrow":
+        return None
+    return ids
+
+
+def _plain(container: Any, what: str) -> NDArray[Any] | list[Any]:
+    """Return ids as an array of integers, of strings of fixed width, or as a list of strings."""
+    if isinstance(container, list):
+        return _plain_from_objects(container, what)
+    if not isinstance(container, np.ndarray):
+        to_list = getattr(container, "to_pylist", None) or container.to_list
+        return _plain_from_objects(to_list(), what)
+    array = container
     kind = array.dtype.kind
     if kind in "iu":
         return _plain_from_integers(array, what)
@@ -292,12 +349,13 @@ def _plain(ids: object, what: str) -> NDArray[Any] | list[Any]:
     raise TypeError(f"{what}: {shown} is {name}, which is no id; {_REMEDY}")
 
 
-def _plain_from_integers(array: NDArray[Any], what: str) -> NDArray[np.int64]:
+def _plain_from_integers(array: NDArray[Any], what: str) -> NDArray[Any]:
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and len(array):
         at = int(array.argmax())
         if int(array[at]) >= 2**63:
             _refuse_large(array[at].item(), at, what)
-    return array.astype(np.int64, copy=False)
+    narrow = array.dtype.itemsize < 4 or array.dtype.newbyteorder("=") == np.int32
+    return np.ascontiguousarray(array, np.int32 if narrow else np.int64)
 
 
 def _plain_from_floats(array: NDArray[Any], what: str) -> NDArray[np.int64]:
@@ -317,7 +375,7 @@ def _plain_from_floats(array: NDArray[Any], what: str) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _plain_from_objects(values: list[Any], what: str) -> NDArray[np.int64] | list[Any]:
+def _plain_from_objects(values: list[Any], what: str) -> NDArray[Any] | list[Any]:
     families = {_family(kind) for kind in set(map(type, values))}
     if families <= {"string"}:
         return values

@@ -2,6 +2,7 @@
 
 /// matfac: sparse matrix factorization, R = U V^T. Three ideas: `RatingsView` (data), `Settings` (what to compute) and
 /// `ModelView` (the result); the verbs are `fit`, `predict`, `recommend`, `fold_in`, `save_model`.
+#include "matfac/encode.hpp"
 #include "matfac/error.hpp"
 #include "matfac/fit.hpp"
 #include "matfac/model.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/message.hpp"
-#include "io/utf8.hpp"
+#include "core/utf8.hpp"
 
 namespace matfac {
 namespace {

@@ -4,13 +4,13 @@
 #include <type_traits>
 
 #include "core/message.hpp"
+#include "core/utf8.hpp"
 #include "core/validate.hpp"
 #include "io/checksum.hpp"
 #include "io/hex_float.hpp"
 #include "io/ids.hpp"
 #include "io/model_format.hpp"
 #include "io/safetensors.hpp"
-#include "io/utf8.hpp"
 #include "model/check.hpp"
 
 namespace matfac {

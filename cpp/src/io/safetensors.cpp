@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "core/message.hpp"
+#include "core/utf8.hpp"
 #include "io/json.hpp"
-#include "io/utf8.hpp"
 
 namespace matfac::safetensors {
 namespace {

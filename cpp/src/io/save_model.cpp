@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/utf8.hpp"
 #include "core/validate.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checksum.hpp"
@@ -9,7 +10,6 @@
 #include "io/json.hpp"
 #include "io/model_format.hpp"
 #include "io/safetensors.hpp"
-#include "io/utf8.hpp"
 #include "matfac/model_file.hpp"
 #include "matfac/version.hpp"
 
@@ -18,7 +18,6 @@ namespace {
 
 namespace format = model_format;
 using safetensors::NamedTensor;
-
 
 void check_ids_of(std::string_view name, const IdsView& ids, Index rows) {
   check_id_offsets(name, ids);

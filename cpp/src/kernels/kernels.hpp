@@ -75,6 +75,35 @@ struct RowProblem {
   T bias_regularization;
 };
 
+/// Items that a ranking kernel scores at a time, and queries that lie interleaved: a multiple of what any level takes.
+inline constexpr Index kRankingStrip = 64;
+inline constexpr Index kRankingGroup = 12;
+
+template <class T>
+struct ScoredItem {
+  T score;
+  Code item;
+};
+
+/// Queries, the items that are ranked for them, and what has been found; see kernels/top_n.inl.
+template <class T>
+struct RankingBlock {
+  /// Groups of kRankingGroup queries, the first factors of all, then the second, and so on; then the others, as rows.
+  const T* queries;
+  const T* bases;  ///< added to all of a query's scores
+  const T* thresholds;
+  Index n_queries;
+  Index n_grouped;  ///< queries in groups; may exceed n_queries, the last of the group then being empty
+  const T* item_factors;
+  const T* item_biases;  ///< or null
+  const T* item_scales;  ///< a factor to each item's row, or null
+  Index n_factors;
+  ScoredItem<T>* found;  ///< `room` entries a query, of which there are counts[query]
+  Index room;
+  std::int32_t* counts;
+  T* workspace;  ///< ranking_workspace(n_factors) entries, 64-byte aligned
+};
+
 template <class T>
 struct Kernels {
   LossKernels<T> losses[1];
@@ -98,8 +127,13 @@ struct Kernels {
   Index (*solve_row_workspace)(Index n_factors);
   /// a . b for rows of any length.
   T (*dot)(const T* a, const T* b, Index n);
-  /// out[i] = u . v_i for n consecutive rows of any length.
-  void (*scores)(const T* u, const T* item_factors, Index n_factors, Index n, T* out);
+  /// Appends to each query's `found` those of the items [first, min(first + kRankingStrip, end)) whose score is above
+  /// its threshold, by ascending item. There must be room for all.
+  void (*score_strip)(const RankingBlock<T>& block, Index first, Index end);
+  Index (*ranking_workspace)(Index n_factors);
+  /// out[i] = u . v + b of the pair (users[i], items[i]), with the bits that score_strip has before a base is added.
+  void (*pair_scores)(const T* user_factors, const T* item_factors, const T* item_biases, Index n_factors,
+                      const Code* users, const Code* items, Index n, T* out);
 };
 
 /// The table in use. The choice is made once; see runtime_info().

@@ -7,6 +7,7 @@
 #include "kernels/cholesky.inl"
 #include "kernels/gram.inl"
 #include "kernels/sgd.inl"
+#include "kernels/top_n.inl"
 // clang-format on
 
 namespace matfac {
@@ -29,7 +30,9 @@ const Kernels<T>& MATFAC_LEVEL_TABLE() {
       &finish_row<T>,
       &solve_row_workspace<T>,
       &dot<T>,
-      &scores<T>,
+      &score_strip<T>,
+      &ranking_workspace<T>,
+      &pair_scores<T>,
   };
   return table;
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -5,28 +6,47 @@
 #include "core/validate.hpp"
 #include "kernels/kernels.hpp"
 #include "matfac/model.hpp"
+#include "model/base.hpp"
 #include "model/check.hpp"
 
 namespace matfac {
 namespace {
 
-/// What r_hat is without the product of the factors.
+/// Estimates pairs of codes, a few at a time: (b_m + u . v) + (mu + b_n), the score that a ranking gives the pair.
 template <class T>
-T baseline(const ModelView<T>& model, Code user, Code item) {
-  double sum = model.global_mean;
-  if (user >= 0 && !model.user_biases.empty())
-    sum += static_cast<double>(model.user_biases[static_cast<std::size_t>(user)]);
-  if (item >= 0 && !model.item_biases.empty())
-    sum += static_cast<double>(model.item_biases[static_cast<std::size_t>(item)]);
-  return static_cast<T>(sum);
-}
+class Estimator {
+ public:
+  static constexpr Index kMost = 256;
 
-template <class T>
-T estimate(const Kernels<T>& k, const ModelView<T>& model, Code user, Code item) {
-  const T base = baseline(model, user, item);
-  if (user < 0 || item < 0) return base;
-  return base + k.dot(model.user_factors.row(user), model.item_factors.row(item), model.user_factors.cols);
-}
+  explicit Estimator(const ModelView<T>& model)
+      : kernels_(kernels<T>()),
+        model_(model),
+        item_biases_(model.item_biases.empty() ? nullptr : model.item_biases.data()) {}
+
+  /// `n` is at most kMost.
+  void estimate(const Code* users, const Code* items, Index n, T* out) const {
+    Code known_users[kMost] = {}, known_items[kMost] = {};
+    Index places[kMost], n_known = 0;
+    T sums[kMost];
+    for (Index i = 0; i < n; ++i) {
+      if (users[i] >= 0 && items[i] >= 0) {
+        known_users[n_known] = users[i];
+        known_items[n_known] = items[i];
+        places[n_known++] = i;
+      } else {
+        out[i] = (items[i] >= 0 && item_biases_ != nullptr ? item_biases_[items[i]] : T(0)) + base_of(model_, users[i]);
+      }
+    }
+    kernels_.pair_scores(model_.user_factors.data, model_.item_factors.data, item_biases_, model_.user_factors.cols,
+                         known_users, known_items, n_known, sums);
+    for (Index i = 0; i < n_known; ++i) out[places[i]] = sums[i] + base_of(model_, known_users[i]);
+  }
+
+ private:
+  const Kernels<T>& kernels_;
+  const ModelView<T>& model_;
+  const T* item_biases_;
+};
 
 template <class T>
 void require_all_finite(const char* name, const T* values, Index n) {
@@ -73,10 +93,10 @@ void predict(const ModelView<T>& model, std::span<const Code> users, std::span<c
   require_length("out", out, n);
   require_codes("user", users, model.user_factors.rows);
   require_codes("item", items, model.item_factors.rows);
-  const auto& k = kernels<T>();
-  parallel_chunks(n, 1024, n_threads, [&](Index begin, Index end, int) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      out[i] = estimate(k, model, users[i], items[i]);
+  const Estimator<T> estimator(model);
+  parallel_chunks(n, 16 * Estimator<T>::kMost, n_threads, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; i += Estimator<T>::kMost) {
+      estimator.estimate(users.data() + i, items.data() + i, std::min(Estimator<T>::kMost, end - i), out.data() + i);
     }
   });
 }
@@ -88,13 +108,22 @@ double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_thre
           "the ratings have shape (", ratings.n_users, ", ", ratings.n_items, "), the model (", model.user_factors.rows,
           ", ", model.item_factors.rows, ")");
   if (ratings.nnz() == 0) return std::numeric_limits<double>::quiet_NaN();
-  const auto& k = kernels<T>();
+  const Estimator<T> estimator(model);
   const double squares = chunked_sum(ratings.n_users, 256, n_threads, [&](Index begin, Index end) {
+    constexpr Index kMost = Estimator<T>::kMost;
+    Code users[kMost];
+    T estimates[kMost];
     double total = 0;
-    for (Index n = begin; n < end; ++n) {
-      for (Index i = ratings.offsets[n]; i < ratings.offsets[n + 1]; ++i) {
-        const double e = static_cast<double>(estimate(k, model, static_cast<Code>(n), ratings.items[i])) -
-                         static_cast<double>(ratings.values[i]);
+    Index user = begin;
+    for (Index i = ratings.offsets[begin]; i < ratings.offsets[end]; i += kMost) {
+      const Index count = std::min(kMost, ratings.offsets[end] - i);
+      for (Index k = 0; k < count; ++k) {
+        while (ratings.offsets[user + 1] <= i + k) ++user;
+        users[k] = static_cast<Code>(user);
+      }
+      estimator.estimate(users, ratings.items + i, count, estimates);
+      for (Index k = 0; k < count; ++k) {
+        const double e = static_cast<double>(estimates[k]) - static_cast<double>(ratings.values[i + k]);
         total += e * e;
       }
     }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
+#include "core/counting_sort.hpp"
 #include "core/partition.hpp"
 #include "core/random.hpp"
 
@@ -15,13 +17,19 @@ constexpr Index kSegmentBytes = 256 * 1024;
 /// Local ids have 16 bits.
 constexpr Index kMaxSegment = 65536;
 
-/// A random order of [0, n) (Fisher and Yates), keyed by (seed, stream, part).
-std::vector<Code> random_order(Index n, std::uint64_t seed, Stream stream, std::uint64_t part) {
+/// A random order of [0, n) (Fisher and Yates), keyed by (seed, stream, part). The numbers are drawn in parallel.
+std::vector<Code> random_order(Index n, std::uint64_t seed, Stream stream, std::uint64_t part, int n_threads) {
+  std::vector<Code> draws(static_cast<std::size_t>(n));
+  parallel_chunks(n, 1 << 14, n_threads, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i) {
+      const Words words = random_words(seed, stream, part, static_cast<std::uint32_t>(i));
+      draws[static_cast<std::size_t>(i)] = static_cast<Code>(to_below(words[0], static_cast<std::uint32_t>(i + 1)));
+    }
+  });
   std::vector<Code> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), Code{0});
-  for (Index i = n - 1; i > 0; --i) {
-    const Words words = random_words(seed, stream, part, static_cast<std::uint32_t>(i));
-    std::swap(order[static_cast<std::size_t>(i)], order[to_below(words[0], static_cast<std::uint32_t>(i + 1))]);
+  for (auto i = static_cast<std::size_t>(n); i-- > 1;) {
+    std::swap(order[i], order[static_cast<std::size_t>(draws[i])]);
   }
   return order;
 }
@@ -40,20 +48,91 @@ std::vector<Index> segment_bounds(const std::vector<Index>& counts, Index n_segm
   return bounds;
 }
 
-/// The segment of each position.
-std::vector<Index> segment_of(const std::vector<Index>& bounds) {
-  std::vector<Index> segment(static_cast<std::size_t>(bounds.back()));
-  for (std::size_t s = 0; s + 1 < bounds.size(); ++s) {
-    std::fill(segment.begin() + bounds[s], segment.begin() + bounds[s + 1], static_cast<Index>(s));
+template <class T>
+std::vector<Index> count_items(const RatingsView<T>& ratings, int n_threads) {
+  const Index nnz = ratings.nnz(), n_parts = counting_sort_parts(nnz, ratings.n_items, n_threads);
+  std::vector<std::vector<Index>> counts(static_cast<std::size_t>(n_parts));
+  parallel_for(n_parts, n_threads, [&](Index part, int) {
+    auto& mine = counts[static_cast<std::size_t>(part)];
+    mine.assign(static_cast<std::size_t>(ratings.n_items), 0);
+    for (Index i = nnz * part / n_parts; i < nnz * (part + 1) / n_parts; ++i) {
+      ++mine[static_cast<std::size_t>(ratings.items[i])];
+    }
+  });
+  auto& total = counts.front();
+  for (std::size_t part = 1; part < counts.size(); ++part) {
+    std::transform(total.begin(), total.end(), counts[part].begin(), total.begin(), std::plus<Index>());
   }
-  return segment;
+  return std::move(total);
 }
 
+/// Where in the grid each item code lies: the column in the upper 16 bits, the position in it in the lower. There are
+/// at most 2^31 / kMaxSegment columns that are cut by length and 256 that are cut by weight.
+std::vector<std::uint32_t> item_places(const std::vector<Code>& item_at, const std::vector<Index>& bounds) {
+  std::vector<std::uint32_t> places(item_at.size());
+  for (std::size_t column = 0; column + 1 < bounds.size(); ++column) {
+    for (Index p = bounds[column]; p < bounds[column + 1]; ++p) {
+      const auto item = static_cast<std::size_t>(item_at[static_cast<std::size_t>(p)]);
+      places[item] = static_cast<std::uint32_t>(column << 16) | static_cast<std::uint32_t>(p - bounds[column]);
+    }
+  }
+  return places;
+}
+
+/// The ratings of the users at the positions [first, last), user by user: f(user, begin, end).
+template <class T, class F>
+void each_user(const RatingsView<T>& ratings, const std::vector<Code>& user_at, Index first, Index last, const F& f) {
+  for (Index p = first; p < last; ++p) {
+    const Code n = user_at[static_cast<std::size_t>(p)];
+    f(p - first, ratings.offsets[n], ratings.offsets[n + 1]);
+  }
+}
+
+/// Lays out the ratings, a grid row at a time and by one thread, its users in order: counts, then places them.
 template <class T>
-std::vector<Index> count_items(const RatingsView<T>& ratings) {
-  std::vector<Index> counts(static_cast<std::size_t>(ratings.n_items));
-  for (Index i = 0; i < ratings.nnz(); ++i) ++counts[static_cast<std::size_t>(ratings.items[i])];
-  return counts;
+void fill_blocks(const RatingsView<T>& ratings, const std::vector<std::uint32_t>& places, T shift, T scale,
+                 int n_threads, Blocks<T>& blocks) {
+  const Index n_rows = blocks.n_rows(), n_columns = blocks.n_columns();
+  const auto each_user_of_row = [&](Index row, const auto& f) {
+    const auto r = static_cast<std::size_t>(row);
+    each_user(ratings, blocks.user_at, blocks.user_bounds[r], blocks.user_bounds[r + 1], f);
+  };
+  blocks.offsets.assign(static_cast<std::size_t>(n_rows * n_columns) + 1, 0);
+  parallel_for(n_rows, n_threads, [&](Index row, int) {
+    std::vector<Index> counts(static_cast<std::size_t>(n_columns));
+    each_user_of_row(row, [&](Index, Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) ++counts[places[static_cast<std::size_t>(ratings.items[i])] >> 16];
+    });
+    std::copy(counts.begin(), counts.end(), blocks.offsets.begin() + row * n_columns + 1);
+  });
+  std::partial_sum(blocks.offsets.begin(), blocks.offsets.end(), blocks.offsets.begin());
+
+  const auto nnz = static_cast<std::size_t>(ratings.nnz());
+  parallel_for(2, n_threads, [&](Index which, int) {
+    if (which == 0) {
+      blocks.values.resize(nnz);
+    } else {
+      blocks.users.resize(nnz);
+      blocks.items.resize(nnz);
+    }
+  });
+  parallel_for(n_rows, n_threads, [&](Index row, int) {
+    const auto first = blocks.offsets.begin() + row * n_columns;
+    std::vector<Index> cursors(first, first + n_columns);
+    // Plain pointers: the stores of 16-bit numbers could else change what the loop reads through `blocks`.
+    std::uint16_t* const users = blocks.users.data();
+    std::uint16_t* const items = blocks.items.data();
+    T* const values = blocks.values.data();
+    each_user_of_row(row, [&](Index user, Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        const std::uint32_t place = places[static_cast<std::size_t>(ratings.items[i])];
+        const Index at = cursors[place >> 16]++;
+        users[at] = static_cast<std::uint16_t>(user);
+        items[at] = static_cast<std::uint16_t>(place);
+        values[at] = (ratings.values[i] - shift) * scale;
+      }
+    });
+  });
 }
 
 }  // namespace
@@ -63,8 +142,8 @@ Blocks<T> make_blocks(const RatingsView<T>& ratings, Index row_bytes, T shift, T
                       int n_threads) {
   const Index nnz = ratings.nnz();
   Blocks<T> blocks;
-  blocks.user_at = random_order(ratings.n_users, seed, Stream::user_order, 0);
-  blocks.item_at = random_order(ratings.n_items, seed, Stream::item_order, 0);
+  blocks.user_at = random_order(ratings.n_users, seed, Stream::user_order, 0, n_threads);
+  blocks.item_at = random_order(ratings.n_items, seed, Stream::item_order, 0, n_threads);
 
   // Enough blocks to keep many threads busy, but not so many that they have nothing in them; more if the rows of a
   // segment of items would not fit the cache.
@@ -73,56 +152,20 @@ Blocks<T> make_blocks(const RatingsView<T>& ratings, Index row_bytes, T shift, T
   const Index grid = std::max(for_threads, for_cache);
 
   std::vector<Index> user_counts, item_counts;
-  const auto by_item = count_items(ratings);
+  const auto by_item = count_items(ratings, n_threads);
   for (const Code n : blocks.user_at) user_counts.push_back(ratings.offsets[n + 1] - ratings.offsets[n]);
   for (const Code m : blocks.item_at) item_counts.push_back(by_item[static_cast<std::size_t>(m)]);
   blocks.user_bounds = segment_bounds(user_counts, grid);
   blocks.item_bounds = segment_bounds(item_counts, grid);
-  const Index n_rows = blocks.n_rows(), n_columns = blocks.n_columns();
-
-  std::vector<Code> item_position(by_item.size());
-  for (std::size_t p = 0; p < by_item.size(); ++p)
-    item_position[static_cast<std::size_t>(blocks.item_at[p])] = static_cast<Code>(p);
-  const auto column_of = segment_of(blocks.item_bounds);
-
-  // A grid row is filled by one thread, its users in order: count, then place.
-  const auto each_rating = [&](Index row, const auto& f) {
-    const Index first = blocks.user_bounds[static_cast<std::size_t>(row)];
-    for (Index p = first; p < blocks.user_bounds[static_cast<std::size_t>(row) + 1]; ++p) {
-      const Code n = blocks.user_at[static_cast<std::size_t>(p)];
-      for (Index i = ratings.offsets[n]; i < ratings.offsets[n + 1]; ++i) {
-        const Code position = item_position[static_cast<std::size_t>(ratings.items[i])];
-        f(i, p - first, position, column_of[static_cast<std::size_t>(position)]);
-      }
-    }
-  };
-  blocks.offsets.assign(static_cast<std::size_t>(n_rows * n_columns) + 1, 0);
-  parallel_for(n_rows, n_threads, [&](Index row, int) {
-    Index* const counts = blocks.offsets.data() + row * n_columns + 1;
-    each_rating(row, [&](Index, Index, Code, Index column) { ++counts[column]; });
-  });
-  std::partial_sum(blocks.offsets.begin(), blocks.offsets.end(), blocks.offsets.begin());
-  blocks.users.resize(static_cast<std::size_t>(nnz));
-  blocks.items.resize(static_cast<std::size_t>(nnz));
-  blocks.values.resize(static_cast<std::size_t>(nnz));
-  parallel_for(n_rows, n_threads, [&](Index row, int) {
-    const auto begin = blocks.offsets.begin() + row * n_columns;
-    std::vector<Index> cursor(begin, begin + n_columns);
-    each_rating(row, [&](Index i, Index user, Code position, Index column) {
-      const auto at = static_cast<std::size_t>(cursor[static_cast<std::size_t>(column)]++);
-      blocks.users[at] = static_cast<std::uint16_t>(user);
-      blocks.items[at] = static_cast<std::uint16_t>(position - blocks.item_bounds[static_cast<std::size_t>(column)]);
-      blocks.values[at] = (ratings.values[i] - shift) * scale;
-    });
-  });
+  fill_blocks(ratings, item_places(blocks.item_at, blocks.item_bounds), shift, scale, n_threads, blocks);
   return blocks;
 }
 
 std::vector<Block> epoch_order(Index n_rows, Index n_columns, std::uint64_t seed, std::int64_t epoch) {
   const Index side = std::max(n_rows, n_columns);
   const auto part = static_cast<std::uint64_t>(epoch);
-  const auto rounds = random_order(side, seed, Stream::block_order, 2 * part);
-  const auto rows = random_order(side, seed, Stream::block_order, 2 * part + 1);
+  const auto rounds = random_order(side, seed, Stream::block_order, 2 * part, 1);
+  const auto rows = random_order(side, seed, Stream::block_order, 2 * part + 1, 1);
   std::vector<Block> order;
   order.reserve(static_cast<std::size_t>(n_rows * n_columns));
   for (const Code round : rounds) {

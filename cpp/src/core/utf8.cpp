@@ -1,4 +1,4 @@
-#include "io/utf8.hpp"
+#include "core/utf8.hpp"
 
 namespace matfac {
 namespace {
@@ -33,6 +33,21 @@ std::size_t valid_utf8_prefix(std::string_view text) {
     at += length;
   }
   return at;
+}
+
+std::size_t decode_utf8(std::string_view text, char32_t* out) {
+  char32_t* const first = out;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    char32_t code_point = length == 1 ? lead : lead & (0x7Fu >> length);
+    for (std::size_t i = 1; i < length; ++i) {
+      code_point = code_point << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3Fu);
+    }
+    *out++ = code_point;
+    at += length;
+  }
+  return static_cast<std::size_t>(out - first);
 }
 
 void append_utf8(std::string& text, unsigned code_point) {

@@ -10,6 +10,9 @@ namespace matfac {
 /// beyond U+10FFFF); `text.size()` when all is well.
 std::size_t valid_utf8_prefix(std::string_view text);
 
+/// The code points of valid UTF-8, written to `out` (as many as there are bytes at the most); returns their number.
+std::size_t decode_utf8(std::string_view text, char32_t* out);
+
 /// Appends the UTF-8 form of a code point below 0x110000 that is not a surrogate.
 void append_utf8(std::string& text, unsigned code_point);
 
