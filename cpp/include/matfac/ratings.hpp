@@ -60,7 +60,7 @@ MATFAC_API void validate(const PatternView& pattern, int n_threads = 0);
 /// Builds ratings from unordered triplets (user, item, value) of equal length; the order of the triplets matters only
 /// to `Duplicates::first` and `last`. Throws InvalidArgument for codes out of range, values that are not finite, and
 /// (under `Duplicates::error`) for a pair that occurs twice. O(nnz), parallel, deterministic; memory beyond the result:
-/// twice the ratings of a thousandth of the users, and 4 bytes a triplet where a pair of codes needs more than 32 bits.
+/// twice the ratings of some hundred users, and 4 bytes a triplet where a pair of codes needs more than 32 bits.
 /// `n_duplicates`, when given, receives the number of triplets that were merged into another.
 template <class T>
 MATFAC_API Ratings<T> ratings_from_triplets(std::span<const Code> users, std::span<const Code> items,

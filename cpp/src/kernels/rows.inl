@@ -1,4 +1,4 @@
-// Kernels over the ratings of one user: residuals, gradients, the line search, scores.
+// Kernels over the ratings of one user: residuals, gradients, the line search.
 
 namespace matfac {
 namespace {
@@ -152,17 +152,6 @@ MATFAC_INLINE T dot_any(const T* a, const T* b, Index n) {
 template <class T>
 T dot(const T* a, const T* b, Index n) {
   return dot_any(a, b, n);
-}
-
-template <class T>
-void scores(const T* u, const T* item_factors, Index n_factors, Index n, T* out) {
-  if (n_factors % kGroup<T> != 0) {
-    for (Index i = 0; i < n; ++i) out[i] = dot_any(u, item_factors + i * n_factors, n_factors);
-    return;
-  }
-  with_length<T>(n_factors, [&](auto length) __attribute__((always_inline)) {
-    for (Index i = 0; i < n; ++i) out[i] = dot_groups(u, item_factors + i * n_factors, length);
-  });
 }
 
 }  // namespace
