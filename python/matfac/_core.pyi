@@ -8,6 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
+import typing_extensions
 
 __all__: list[str] = [
     "DivergenceError",
@@ -16,10 +17,15 @@ __all__: list[str] = [
     "RatingsF64",
     "Settings",
     "batch_step",
+    "encode_arrow",
+    "encode_fixed_width",
+    "encode_integers",
+    "encode_objects",
     "fit",
     "fold_in",
     "gradients",
     "load_model",
+    "lookup_integers",
     "loss",
     "pair_gradients",
     "predict",
@@ -171,6 +177,41 @@ def batch_step(
     learning_rate: typing.SupportsFloat | typing.SupportsIndex,
     n_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> float: ...
+def encode_arrow(
+    stream: typing_extensions.CapsuleType,
+    max_length: typing.SupportsInt | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> typing.Any:
+    """
+    The same for a stream of Arrow arrays; None as well if they hold no strings, or nulls.
+    """
+
+def encode_fixed_width(
+    ids: numpy.ndarray,
+    max_length: typing.SupportsInt | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> typing.Any:
+    """
+    The distinct strings of an array of NumPy strings and the codes; None if some string can be no id.
+    """
+
+@typing.overload
+def encode_integers(
+    ids: numpy.typing.NDArray[numpy.int32], n_threads: typing.SupportsInt | typing.SupportsIndex = 0
+) -> tuple[typing.Any, ...]: ...
+@typing.overload
+def encode_integers(
+    ids: numpy.typing.NDArray[numpy.int64], n_threads: typing.SupportsInt | typing.SupportsIndex = 0
+) -> tuple[typing.Any, ...]: ...
+def encode_objects(
+    ids: typing.Any,
+    max_length: typing.SupportsInt | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> typing.Any:
+    """
+    The same for a list or an array of objects; None as well if some object is no string.
+    """
+
 def fit(
     train: RatingsF32 | RatingsF64,
     settings: Settings,
@@ -206,6 +247,11 @@ def load_model(path: typing.Any, verify_checksum: bool = True) -> dict[str, typi
     system refuses. Without `verify_checksum` the factors are not read.
     """
 
+def lookup_integers(
+    known: numpy.typing.NDArray[numpy.int64],
+    query: numpy.typing.NDArray[numpy.int64],
+    n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> numpy.typing.NDArray[numpy.int32]: ...
 def loss(
     ratings: RatingsF32 | RatingsF64,
     user_factors: numpy.typing.NDArray[typing.Any],
