@@ -23,7 +23,12 @@ MATFAC_INLINE Index panel_rows(Index stride) {
   return rows < 16 ? 16 : rows;
 }
 
-// How a workspace is cut: a system, its vectors, a panel.
+template <class T>
+constexpr Index padded_width(Index n) {
+  return (n + kGroup<T> - 1) / kGroup<T> * kGroup<T>;
+}
+
+// How a workspace is cut: a system, its vectors, a panel; each a whole number of groups, so that all are aligned.
 template <class T>
 struct RowWorkspace {
   RowWorkspace(T* memory, Index stride)
@@ -33,19 +38,15 @@ struct RowWorkspace {
         x(inverse_pivots + stride),
         h(x + stride),
         targets(h + 2 * stride),
-        panel(targets + panel_rows<T>(stride) + stride) {}
+        panel(targets + padded_width<T>(panel_rows<T>(stride)) + stride) {}
   T *a, *diagonal, *inverse_pivots, *x, *h, *targets, *panel;  // g follows h
 };
 
 template <class T>
-constexpr Index padded_width(Index n) {
-  return (n + kGroup<T> - 1) / kGroup<T> * kGroup<T>;
-}
-
-template <class T>
 Index solve_row_workspace(Index n_factors) {
   const Index stride = padded_width<T>(n_factors), panel = panel_rows<T>(stride);
-  return stride * system_lda<T>(stride) + 6 * stride + panel + (panel > stride ? panel : stride) * stride;
+  return stride * system_lda<T>(stride) + 6 * stride + padded_width<T>(panel) +
+         (panel > stride ? panel : stride) * stride;
 }
 
 // The Cholesky factor may be off by about this much of the diagonal.
@@ -77,57 +78,30 @@ MATFAC_INLINE void gather_rows(const RowProblem<T>& p, Index start, Index n, Ind
   }
 }
 
-// 16 bytes, and the transpose of a square of them.
-template <class T>
-struct Small;
-template <>
-struct Small<float> {
-  static constexpr Index kSide = 4;
-  typedef float type __attribute__((vector_size(16), aligned(4), may_alias));
-  static MATFAC_INLINE void transpose(const type (&x)[4], type (&y)[4]) {
-    const type a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5), b = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
-    const type c = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5), d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
-    y[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
-    y[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
-    y[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
-    y[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
-  }
-};
-template <>
-struct Small<double> {
-  static constexpr Index kSide = 2;
-  typedef double type __attribute__((vector_size(16), aligned(8), may_alias));
-  static MATFAC_INLINE void transpose(const type (&x)[2], type (&y)[2]) {
-    y[0] = __builtin_shufflevector(x[0], x[1], 0, 2);
-    y[1] = __builtin_shufflevector(x[0], x[1], 1, 3);
-  }
-};
-
 // The same, transposed: row f of `panel` (of `width` entries) holds factor f of every rating, zero beyond the n-th.
 template <class T>
 MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, T* panel) {
-  using Vector = typename Small<T>::type;
-  constexpr Index kSide = Small<T>::kSide;
-  const Index whole = p.n_factors / kSide * kSide;
-  for (Index k = 0; k < width; k += kSide) {
-    if (n - k < kSide) {
+  using Column = typename Square<T>::Column;
+  constexpr Index kRows = Square<T>::kItems, kColumns = Square<T>::kFactors;
+  const Index whole = p.n_factors / kColumns * kColumns;
+  for (Index k = 0; k < width; k += kRows) {
+    if (n - k < kRows) {
       for (Index f = 0; f < p.n_factors; ++f) {
-        for (Index i = k; i < k + kSide; ++i) {
+        for (Index i = k; i < k + kRows; ++i) {
           panel[f * width + i] = i < n ? p.fixed[p.codes[i] * p.fixed_stride + f] : T(0);
         }
       }
       continue;
     }
-    const T* v[kSide];
-    for (Index i = 0; i < kSide; ++i) v[i] = p.fixed + p.codes[k + i] * p.fixed_stride;
-    for (Index f = 0; f < whole; f += kSide) {
-      Vector x[kSide], y[kSide];
-      for (Index i = 0; i < kSide; ++i) x[i] = *reinterpret_cast<const Vector*>(v[i] + f);
-      Small<T>::transpose(x, y);
-      for (Index i = 0; i < kSide; ++i) *reinterpret_cast<Vector*>(panel + (f + i) * width + k) = y[i];
+    const T* v[kRows];
+    for (Index i = 0; i < kRows; ++i) v[i] = p.fixed + p.codes[k + i] * p.fixed_stride;
+    for (Index f = 0; f < whole; f += kColumns) {
+      Column columns[kColumns];
+      Square<T>::load(v, f, columns);
+      for (Index i = 0; i < kColumns; ++i) *reinterpret_cast<Column*>(panel + (f + i) * width + k) = columns[i];
     }
     for (Index f = whole; f < p.n_factors; ++f) {
-      for (Index i = 0; i < kSide; ++i) panel[f * width + k + i] = v[i][f];
+      for (Index i = 0; i < kRows; ++i) panel[f * width + k + i] = v[i][f];
     }
   }
 }

@@ -160,6 +160,69 @@ MATFAC_INLINE Group<T> load_partial(const T* p, Index n) {
   return load_group(entries);
 }
 
+// A square of 16 bytes by 16 bytes, rows and columns exchanged; with registers of 32 bytes two, one above the other.
+template <class T>
+struct Square;
+#if defined(__AVX2__)
+template <>
+struct Square<float> {
+  static constexpr Index kItems = 8, kFactors = 4;
+  typedef float Column __attribute__((vector_size(32), may_alias));
+  static MATFAC_INLINE void load(const float* const (&rows)[8], Index f, Column (&columns)[4]) {
+    __m256 r[4];
+    for (int i = 0; i < 4; ++i) r[i] = _mm256_loadu2_m128(rows[i + 4] + f, rows[i] + f);
+    const __m256 a = _mm256_unpacklo_ps(r[0], r[1]), b = _mm256_unpacklo_ps(r[2], r[3]);
+    const __m256 c = _mm256_unpackhi_ps(r[0], r[1]), d = _mm256_unpackhi_ps(r[2], r[3]);
+    columns[0] = reinterpret_cast<Column>(_mm256_shuffle_ps(a, b, 0x44));
+    columns[1] = reinterpret_cast<Column>(_mm256_shuffle_ps(a, b, 0xee));
+    columns[2] = reinterpret_cast<Column>(_mm256_shuffle_ps(c, d, 0x44));
+    columns[3] = reinterpret_cast<Column>(_mm256_shuffle_ps(c, d, 0xee));
+  }
+};
+template <>
+struct Square<double> {
+  static constexpr Index kItems = 4, kFactors = 2;
+  typedef double Column __attribute__((vector_size(32), may_alias));
+  static MATFAC_INLINE void load(const double* const (&rows)[4], Index f, Column (&columns)[2]) {
+    __m256d r[2];
+    for (int i = 0; i < 2; ++i) r[i] = _mm256_loadu2_m128d(rows[i + 2] + f, rows[i] + f);
+    columns[0] = reinterpret_cast<Column>(_mm256_unpacklo_pd(r[0], r[1]));
+    columns[1] = reinterpret_cast<Column>(_mm256_unpackhi_pd(r[0], r[1]));
+  }
+};
+#else
+template <>
+struct Square<float> {
+  static constexpr Index kItems = 4, kFactors = 4;
+  typedef float Column __attribute__((vector_size(16), may_alias));
+  typedef float Unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+  static MATFAC_INLINE void load(const float* const (&rows)[4], Index f, Column (&columns)[4]) {
+    Column r[4];
+    for (int i = 0; i < 4; ++i) r[i] = *reinterpret_cast<const Unaligned*>(rows[i] + f);
+    const Column a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+    const Column b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    const Column c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    const Column d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    columns[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    columns[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    columns[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    columns[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+  }
+};
+template <>
+struct Square<double> {
+  static constexpr Index kItems = 2, kFactors = 2;
+  typedef double Column __attribute__((vector_size(16), may_alias));
+  typedef double Unaligned __attribute__((vector_size(16), aligned(8), may_alias));
+  static MATFAC_INLINE void load(const double* const (&rows)[2], Index f, Column (&columns)[2]) {
+    const Column a = *reinterpret_cast<const Unaligned*>(rows[0] + f);
+    const Column b = *reinterpret_cast<const Unaligned*>(rows[1] + f);
+    columns[0] = __builtin_shufflevector(a, b, 0, 2);
+    columns[1] = __builtin_shufflevector(a, b, 1, 3);
+  }
+};
+#endif
+
 // The lower and upper half of a register added, until 16 bytes are left: lane i pairs with lane i + half.
 #if defined(__AVX512F__)
 MATFAC_INLINE __m128 fold(const Group<float>& g) {

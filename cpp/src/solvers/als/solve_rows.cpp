@@ -94,12 +94,11 @@ void solve_rows(const RatingsView<T>& ratings, Index begin, Index end, const Fix
                                 .mean = fixed.mean,
                                 .regularization = static_cast<T>(l),
                                 .bias_regularization = static_cast<T>(b)};
+    const bool is_singular = l == 0 && n < unknowns;
     Index failed = 0;
-    if (l == 0 && n < unknowns) {
-      failed = 0;
-    } else if (n <= kLongRow) {
+    if (!is_singular && n <= kLongRow) {
       failed = k.solve_row(problem, workspace, row, bias);
-    } else {
+    } else if (!is_singular) {
       const double total = accumulate_in_parts(problem, workspace, workspace_size, row_threads);
       failed = k.finish_row(problem, total, workspace, row, bias);
     }
