@@ -72,12 +72,12 @@ def test_gradient_of_the_twin_objective_is_its_central_differences(exponent, bia
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=n) if biases else None for n in p.R.shape]
     model = reference.Model(p.U, p.V, parts[0], parts[1], 2.5 if biases else 0.0)
-    start = reference._flat(model)
+    start = reference.flat(model)
 
     def objective(x: np.ndarray) -> float:
-        return reference.objective(p.R, reference._moved(model, 1, x - start), penalty)
+        return reference.objective(p.R, reference.moved(model, 1, x - start), penalty)
 
-    gradient = reference._flat(reference.objective_gradient(p.R, model, penalty))
+    gradient = reference.flat(reference.objective_gradient(p.R, model, penalty))
     differences = central_differences(objective, start, 0.01)
     assert gradient == pytest.approx(differences, rel=0, abs=1e-9 * np.max(np.abs(differences)))
 
@@ -156,7 +156,7 @@ def test_gradient_vanishes_where_batch_and_als_end(biases):
             tol=1e-15,
             dtype="float64",
         ).fit(p.R)
-        gradient = reference._flat(reference.objective_gradient(p.R, model_of(model), penalty))
+        gradient = reference.flat(reference.objective_gradient(p.R, model_of(model), penalty))
         assert np.max(np.abs(gradient)) < 1e-4 * np.sum(p.terms()) / p.R.nnz, solver
 
 
