@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ DTYPES = ("float32", "float64")
 SIZES = (1, 7, 16, 33, 100, 128, 130)
 #: More than this machine may have: the result must not depend on it either.
 THREADS = (1, 2, 3, 8)
-SOLVERS = ("als", "sgd", "batch")
+SOLVERS = ("als", "sgd", "batch", "ccd")
 
 #: How far a native result may be from its float64 twin, by operation and dtype.
 #:
@@ -41,6 +42,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "epoch": {"float32": 5e-6, "float64": 1e-14},
     "als": {"float32": 1e-3, "float64": 1e-10},
     "batch": {"float32": 2e-4, "float64": 1e-9},
+    "ccd": {"float32": 2e-4, "float64": 1e-11},
     "sgd": {"float32": 1e-4, "float64": 1e-12},
     "least_norm": {"float32": 1e-4, "float64": 1e-8},
     "objective": {"float32": 1e-5, "float64": 1e-12},
@@ -218,3 +220,36 @@ def dtype(request: pytest.FixtureRequest) -> str:
 def solver(request: pytest.FixtureRequest) -> str:
     """Each solver."""
     return str(request.param)
+
+
+# ---- the command line's files; a module that wants others has fixtures of the same name ----------
+
+COMMANDS = ("train", "evaluate", "predict", "recommend", "demo", "info")
+
+
+def text_of(R: mf.Ratings, separator: str = ",", header: str = "user,item,rating\n") -> str:
+    """What a file of these ratings holds."""
+    rows = zip(*(column.tolist() for column in R.to_arrays()), strict=True)
+    return header + "".join(separator.join(map(str, row)) + "\n" for row in rows)
+
+
+@pytest.fixture(scope="session")
+def R() -> mf.Ratings:
+    """A few ratings with integer ids."""
+    return mf.datasets.make_ratings(60, 40, 900, random_state=6)
+
+
+@pytest.fixture
+def ratings(R: mf.Ratings, tmp_path: Path) -> Path:
+    """A file of `R`."""
+    path = tmp_path / "ratings.csv"
+    path.write_text(text_of(R))
+    return path
+
+
+@pytest.fixture
+def model(R: mf.Ratings, tmp_path: Path) -> Path:
+    """The file of a model fitted to `R`."""
+    path = tmp_path / "model.safetensors"
+    mf.MatrixFactorization(4, max_iter=2).fit(R).save(path)
+    return path

@@ -49,11 +49,6 @@ class Simplify(ast.NodeTransformer):
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        for argument in node.args.args:
-            if (node.name, argument.arg) in OPTIONAL and argument.annotation:
-                argument.annotation = ast.BinOp(
-                    argument.annotation, ast.BitOr(), ast.Constant(value=None)
-                )
         node.args = self.visit(node.args)
         node.returns = node.returns and self.visit(node.returns)
         return node
@@ -63,8 +58,6 @@ class Simplify(ast.NodeTransformer):
         return node
 
 
-#: Arguments given as None where there are none: a pointer in C++.
-OPTIONAL = {("fit", "eval")}
 GENERIC = {
     "dict": "dict[str, typing.Any]",
     "tuple": "tuple[typing.Any, ...]",

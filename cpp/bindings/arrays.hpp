@@ -6,7 +6,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
+#include "matfac/error.hpp"
 #include "matfac/model.hpp"
 #include "matfac/ratings.hpp"
 #include "matfac/types.hpp"
@@ -76,8 +78,21 @@ struct BoundRatings {
   Array<Index> offsets;
   Array<Code> items;
   Array<T> values;
+  std::optional<Array<T>> weights;
   RatingsView<T> view;
 };
+
+/// Rows of item codes as Python holds them: offsets and items.
+using Pattern = std::pair<Array<Index>, Array<Code>>;
+
+inline PatternView pattern_view(const Pattern& pattern, Index n_items, const std::string& name) {
+  const auto offsets = vector(pattern.first, "offsets");
+  const auto items = vector(pattern.second, "items");
+  if (offsets.empty() || offsets.front() != 0 || offsets.back() != static_cast<Index>(items.size())) {
+    throw InvalidArgument(name + ": offsets must run from 0 to the number of items, " + std::to_string(items.size()));
+  }
+  return {static_cast<Index>(offsets.size()) - 1, n_items, offsets.data(), items.data()};
+}
 
 template <class T>
 ModelView<T> model_view(const Array<T>& user_factors, const Array<T>& item_factors,

@@ -11,6 +11,7 @@ void register_ids(pybind11::module_& m);
 void register_operations(pybind11::module_& m);
 void register_fit(pybind11::module_& m);
 void register_model(pybind11::module_& m);
+void register_metrics(pybind11::module_& m);
 void register_model_file(pybind11::module_& m);
 
 }  // namespace matfac::bindings

@@ -3,6 +3,8 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "arrays.hpp"
 #include "bindings.hpp"
 
@@ -21,12 +23,14 @@ const char* name_of(StopReason reason) {
   return "";
 }
 
+/// With the squared loss the errors are given as RMSE, with others as mean losses.
 py::dict to_dict(const Iteration& now) {
+  const bool is_squared = !std::isnan(now.train_rmse);
   py::dict d;
   d["iteration"] = now.iteration;
   d["objective"] = now.objective;
-  d["train_rmse"] = now.train_rmse;
-  d["eval_rmse"] = now.eval_rmse;
+  d[is_squared ? "train_rmse" : "train_loss"] = is_squared ? now.train_rmse : now.train_loss;
+  d[is_squared ? "eval_rmse" : "eval_loss"] = is_squared ? now.eval_rmse : now.eval_loss;
   d["seconds"] = now.seconds;
   return d;
 }
@@ -37,7 +41,7 @@ py::dict to_dict(const Iteration& now) {
 template <class T>
 py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array<T> user_factors, Array<T> item_factors,
                    std::optional<Array<T>> user_biases, std::optional<Array<T>> item_biases,
-                   const BoundRatings<T>* eval, const py::object& on_iteration) {
+                   std::optional<const BoundRatings<T>*> eval, const py::object& on_iteration) {
   const FactorsView<T> factors{mutable_matrix(user_factors, "user_factors"),
                                mutable_matrix(item_factors, "item_factors"), mutable_vector(user_biases, "user_biases"),
                                mutable_vector(item_biases, "item_biases")};
@@ -58,7 +62,7 @@ py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array
   FitReport report;
   {
     const py::gil_scoped_release release;
-    report = fit<T>(train.view, settings, factors, eval != nullptr ? &eval->view : nullptr, ask_python);
+    report = fit<T>(train.view, settings, factors, eval ? &(*eval)->view : nullptr, ask_python);
   }
   py::dict result;
   result["settings"] = report.settings;
@@ -78,6 +82,12 @@ template <class V>
 void def_setting(py::class_<Settings>& settings, const char* name, V Settings::* member) {
   settings.def_readwrite(name, member);
 }
+void def_setting(py::class_<Settings>& settings, const char* name, PerSide Settings::* member) {
+  using Pair = std::pair<double, double>;
+  settings.def_property(
+      name, [member](const Settings& s) { return Pair((s.*member).user, (s.*member).item); },
+      [member](Settings& s, const Pair& value) { s.*member = {value.first, value.second}; });
+}
 void def_setting(py::class_<Settings>& settings, const char* name, std::optional<PerSide> Settings::* member) {
   using Pair = std::optional<std::pair<double, double>>;
   settings.def_property(
@@ -91,6 +101,15 @@ void def_setting(py::class_<Settings>& settings, const char* name, std::optional
       });
 }
 
+/// A setting that is one of a few names.
+template <class V>
+void def_named(py::class_<Settings>& settings, const char* name, V Settings::* member,
+               V (*from_name)(std::string_view)) {
+  settings.def_property(
+      name, [member](const Settings& s) { return std::string(matfac::name_of(s.*member)); },
+      [member, from_name](Settings& s, const std::string& value) { s.*member = from_name(value); });
+}
+
 void register_settings(py::module_& m) {
   py::class_<Settings> settings(m, "Settings", "What to compute; a new one holds the defaults.");
   settings.def(py::init<>());
@@ -98,6 +117,15 @@ void register_settings(py::module_& m) {
   def_setting(settings, "biases", &Settings::biases);
   def_setting(settings, "regularization", &Settings::regularization);
   def_setting(settings, "bias_regularization", &Settings::bias_regularization);
+  def_setting(settings, "l1_regularization", &Settings::l1_regularization);
+  def_setting(settings, "nonnegative", &Settings::nonnegative);
+  def_setting(settings, "huber_threshold", &Settings::huber_threshold);
+  def_setting(settings, "cg_steps", &Settings::cg_steps);
+  def_setting(settings, "subspace_size", &Settings::subspace_size);
+  def_setting(settings, "unobserved_weight", &Settings::unobserved_weight);
+  def_setting(settings, "confidence_scale", &Settings::confidence_scale);
+  def_setting(settings, "max_trials", &Settings::max_trials);
+  def_setting(settings, "compare_users", &Settings::compare_users);
   def_setting(settings, "regularization_exponent", &Settings::regularization_exponent);
   def_setting(settings, "learning_rate", &Settings::learning_rate);
   def_setting(settings, "max_iter", &Settings::max_iter);
@@ -107,12 +135,10 @@ void register_settings(py::module_& m) {
   def_setting(settings, "init_std", &Settings::init_std);
   def_setting(settings, "seed", &Settings::seed);
   def_setting(settings, "n_threads", &Settings::n_threads);
-  settings.def_property(
-      "solver", [](const Settings& s) { return std::string(matfac::name_of(s.solver)); },
-      [](Settings& s, const std::string& name) { s.solver = solver_from_name(name); });
-  settings.def_property(
-      "loss", [](const Settings& s) { return std::string(matfac::name_of(s.loss)); },
-      [](Settings& s, const std::string& name) { s.loss = loss_from_name(name); });
+  def_named(settings, "solver", &Settings::solver, solver_from_name);
+  def_named(settings, "loss", &Settings::loss, loss_from_name);
+  def_named(settings, "row_solver", &Settings::row_solver, row_solver_from_name);
+  def_named(settings, "negatives", &Settings::negatives, negatives_from_name);
   settings.def_property(
       "init", [](const Settings& s) { return s.init == Init::random ? "random" : "given"; },
       [](Settings& s, const std::string& name) {

@@ -1,5 +1,6 @@
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "arrays.hpp"
@@ -173,11 +174,38 @@ using Reader = decltype(TextColumn::read);
 
 /// How strings of this type are read; null for other types.
 Reader reader_of(const ArrowSchema* schema) {
-  if (schema->dictionary != nullptr) return nullptr;
-  const std::string format = schema->format;
+  const std::string_view format = schema->format;
   if (format == "u") return read_arrow<std::int32_t>;
   if (format == "U") return read_arrow<std::int64_t>;
   return format == "vu" ? read_arrow_views : nullptr;
+}
+
+/// Strings that are given by their places in a dictionary.
+struct Dictionary {
+  const ArrowArray* places;
+  std::vector<TextView> texts;
+};
+
+template <class Place>
+void read_dictionary(const void* source, Index begin, Index end, TextView* out) {
+  const auto& [places, texts] = *static_cast<const Dictionary*>(source);
+  const auto* const place = static_cast<const Place*>(places->buffers[1]) + places->offset;
+  for (Index i = begin; i < end; ++i, ++out) *out = texts[static_cast<std::size_t>(place[i])];
+}
+
+/// How places of this type are read; null for other types.
+Reader dictionary_reader_of(const ArrowSchema* schema) {
+  switch (schema->format[0]) {
+    case 'c': return read_dictionary<std::int8_t>;
+    case 'C': return read_dictionary<std::uint8_t>;
+    case 's': return read_dictionary<std::int16_t>;
+    case 'S': return read_dictionary<std::uint16_t>;
+    case 'i': return read_dictionary<std::int32_t>;
+    case 'I': return read_dictionary<std::uint32_t>;
+    case 'l': return read_dictionary<std::int64_t>;
+    case 'L': return read_dictionary<std::uint64_t>;
+    default: return nullptr;
+  }
 }
 
 bool has_nulls(const ArrowArray* array) {
@@ -190,6 +218,17 @@ bool has_nulls(const ArrowArray* array) {
   return false;
 }
 
+/// Numbers the strings of one array, and gives their codes the first places of `codes`.
+void add_arrow(TextEncoder& encoder, const ArrowSchema* schema, const ArrowArray* array, std::span<Code> codes) {
+  if (schema->dictionary == nullptr) {
+    encoder.add({array->length, array, reader_of(schema)}, codes);
+    return;
+  }
+  Dictionary dictionary{array, std::vector<TextView>(static_cast<std::size_t>(array->dictionary->length))};
+  reader_of(schema->dictionary)(array->dictionary, 0, array->dictionary->length, dictionary.texts.data());
+  encoder.add({array->length, &dictionary, dictionary_reader_of(schema)}, codes);
+}
+
 py::object encode_arrow(const py::capsule& capsule, Index max_length, int n_threads) {
   if (capsule.name() == nullptr || std::strcmp(capsule.name(), "arrow_array_stream") != 0) {
     throw py::type_error("expected a capsule named arrow_array_stream");
@@ -197,16 +236,16 @@ py::object encode_arrow(const py::capsule& capsule, Index max_length, int n_thre
   auto* const stream = capsule.get_pointer<ArrowArrayStream>();
   Released<ArrowSchema> schema;
   if (stream->release == nullptr || stream->get_schema(stream, schema.get()) != 0) return py::none();
-  const Reader read = reader_of(schema.get());
-  if (read == nullptr) return py::none();
+  const bool has_dictionary = schema->dictionary != nullptr;
+  if (has_dictionary && dictionary_reader_of(schema.get()) == nullptr) return py::none();
+  if (reader_of(has_dictionary ? schema->dictionary : schema.get()) == nullptr) return py::none();
   std::vector<Released<ArrowArray>> arrays;
   Index size = 0;
   while (true) {
     Released<ArrowArray> array;
-    if (stream->get_next(stream, array.get()) != 0 || (array->release != nullptr && has_nulls(array.get()))) {
-      return py::none();
-    }
+    if (stream->get_next(stream, array.get()) != 0) return py::none();
     if (array->release == nullptr) break;
+    if (has_nulls(array.get()) || (has_dictionary && has_nulls(array->dictionary))) return py::none();
     size += array->length;
     arrays.push_back(std::move(array));
   }
@@ -217,7 +256,7 @@ py::object encode_arrow(const py::capsule& capsule, Index max_length, int n_thre
     const py::gil_scoped_release release;
     for (auto& array : arrays) {
       const auto length = static_cast<std::size_t>(array->length);
-      encoder.add({array->length, array.get(), read}, out.first(length));
+      add_arrow(encoder, schema.get(), array.get(), out.first(length));
       out = out.subspan(length);
     }
   }

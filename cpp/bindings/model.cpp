@@ -13,16 +13,6 @@ using namespace py::literals;
 
 template <class T>
 using Biases = std::optional<Array<T>>;
-using Pattern = std::optional<std::pair<Array<Index>, Array<Code>>>;
-
-PatternView pattern_view(const Pattern& pattern, Index n_items) {
-  const auto offsets = vector(pattern->first, "seen offsets");
-  const auto items = vector(pattern->second, "seen items");
-  if (offsets.empty() || offsets.front() != 0 || offsets.back() != static_cast<Index>(items.size())) {
-    throw InvalidArgument("seen: offsets must run from 0 to the number of items, " + std::to_string(items.size()));
-  }
-  return {static_cast<Index>(offsets.size()) - 1, n_items, offsets.data(), items.data()};
-}
 
 template <class T>
 void bound_predict(const Array<T>& user_factors, const Array<T>& item_factors, const Biases<T>& user_biases,
@@ -61,10 +51,10 @@ py::tuple ranking(py::ssize_t n_queries, Index n, const Rank& rank) {
 template <class T>
 py::tuple bound_recommend(const Array<T>& user_factors, const Array<T>& item_factors, const Biases<T>& user_biases,
                           const Biases<T>& item_biases, double global_mean, const Array<Code>& users, Index n,
-                          const Pattern& seen, int n_threads) {
+                          const std::optional<Pattern>& seen, int n_threads) {
   const auto model = model_view(user_factors, item_factors, user_biases, item_biases, global_mean);
   const auto u = vector(users, "users");
-  const PatternView pattern = seen ? pattern_view(seen, model.item_factors.rows) : PatternView{};
+  const PatternView pattern = seen ? pattern_view(*seen, model.item_factors.rows, "seen") : PatternView{};
   return ranking<T>(users.size(), n, [&](MatrixView<Code> items, MatrixView<T> scores) {
     recommend<T>(model, u, n, seen ? &pattern : nullptr, items, scores, n_threads);
   });

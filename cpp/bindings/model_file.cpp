@@ -180,6 +180,8 @@ py::dict load(const py::object& path, bool verify_checksum) {
   result["item_ids"] = views.ids(record->item_ids);
   result["seen"] = views.seen(record->seen);
   result["metadata"] = record->metadata;
+  result["library_version"] = file.library_version();
+  result["checksum"] = file.checksum();
   return result;
 }
 
@@ -189,9 +191,10 @@ constexpr const char* kSaveDoc =
     "makes no model, OSError where the system refuses.";
 
 constexpr const char* kLoadDoc =
-    "Map a model file. The result has the arguments of `save_model` as keys; its arrays are read-only views of the\n"
-    "mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where the\n"
-    "system refuses. Without `verify_checksum` the factors are not read.";
+    "Map a model file. The result has the arguments of `save_model` as keys, and `library_version` and `checksum` as\n"
+    "they are written in the file; its arrays are read-only views of the mapping and keep it alive. Raises\n"
+    "ModelFileError for a file that is damaged or no model, OSError where the system refuses. Without\n"
+    "`verify_checksum` the factors are not read.";
 
 }  // namespace
 

@@ -12,5 +12,6 @@ PYBIND11_MODULE(_core, m) {
   register_operations(m);
   register_fit(m);
   register_model(m);
+  register_metrics(m);
   register_model_file(m);
 }

@@ -36,15 +36,18 @@ void bound_residuals(const BoundRatings<T>& ratings, const Array<T>& user_factor
 
 template <class T>
 double bound_loss(const BoundRatings<T>& ratings, const Array<T>& user_factors, const Array<T>& item_factors,
-                  int n_threads) {
+                  int n_threads, const std::string& loss_name, double huber_threshold) {
+  const LossFunction function{loss_from_name(loss_name), huber_threshold};
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const py::gil_scoped_release release;
-  return loss<T>(ratings.view, users, items, n_threads);
+  return loss<T>(ratings.view, users, items, n_threads, function);
 }
 
 template <class T>
 double bound_gradients(const BoundRatings<T>& ratings, const Array<T>& user_factors, const Array<T>& item_factors,
-                       Array<T> user_gradient, Array<T> item_gradient, int n_threads) {
+                       Array<T> user_gradient, Array<T> item_gradient, int n_threads, const std::string& loss_name,
+                       double huber_threshold) {
+  const LossFunction function{loss_from_name(loss_name), huber_threshold};
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const auto user_out = mutable_matrix(user_gradient, "user_gradient");
   const auto item_out = mutable_matrix(item_gradient, "item_gradient");
@@ -53,7 +56,7 @@ double bound_gradients(const BoundRatings<T>& ratings, const Array<T>& user_fact
     throw InvalidArgument("out must not share memory with the factors or with itself: give arrays of its own");
   }
   const py::gil_scoped_release release;
-  return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads);
+  return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads, function);
 }
 
 template <class T>
@@ -83,12 +86,11 @@ double bound_sgd_epoch(const BoundRatings<T>& ratings, Array<T> user_factors, Ar
 }
 
 template <class T>
-Array<Index> bound_sgd_order(const BoundRatings<T>& ratings, Index n_factors, std::uint64_t seed, std::int64_t epoch,
-                             int n_threads) {
+Array<Index> bound_sgd_order(const BoundRatings<T>& ratings, std::uint64_t seed, std::int64_t epoch, int n_threads) {
   std::vector<Index> order;
   {
     const py::gil_scoped_release release;
-    order = sgd_order<T>(ratings.view, n_factors, seed, epoch, n_threads);
+    order = sgd_order<T>(ratings.view, seed, epoch, n_threads);
   }
   return take(std::move(order));
 }
@@ -97,14 +99,14 @@ template <class T>
 void register_operations_of(py::module_& m) {
   const auto u = "user_factors"_a.noconvert(), v = "item_factors"_a.noconvert();
   m.def("residuals", &bound_residuals<T>, "ratings"_a, u, v, "out"_a.noconvert(), "n_threads"_a);
-  m.def("loss", &bound_loss<T>, "ratings"_a, u, v, "n_threads"_a);
+  m.def("loss", &bound_loss<T>, "ratings"_a, u, v, "n_threads"_a, "loss"_a = "squared", "huber_threshold"_a = 1.0);
   m.def("gradients", &bound_gradients<T>, "ratings"_a, u, v, "user_gradient"_a.noconvert(),
-        "item_gradient"_a.noconvert(), "n_threads"_a);
+        "item_gradient"_a.noconvert(), "n_threads"_a, "loss"_a = "squared", "huber_threshold"_a = 1.0);
   m.def("pair_gradients", &bound_pair_gradients<T>, "rating"_a, "user_row"_a.noconvert(), "item_row"_a.noconvert(),
         "user_gradient"_a.noconvert(), "item_gradient"_a.noconvert());
   m.def("batch_step", &bound_batch_step<T>, "ratings"_a, u, v, "learning_rate"_a, "n_threads"_a);
   m.def("sgd_epoch", &bound_sgd_epoch<T>, "ratings"_a, u, v, "learning_rate"_a, "seed"_a, "epoch"_a, "n_threads"_a);
-  m.def("sgd_order", &bound_sgd_order<T>, "ratings"_a, "n_factors"_a, "seed"_a, "epoch"_a, "n_threads"_a);
+  m.def("sgd_order", &bound_sgd_order<T>, "ratings"_a, "seed"_a, "epoch"_a, "n_threads"_a);
 }
 
 }  // namespace

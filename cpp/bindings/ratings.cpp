@@ -1,5 +1,7 @@
 #include "matfac/ratings.hpp"
 
+#include <pybind11/stl.h>
+
 #include <string>
 
 #include "arrays.hpp"
@@ -21,7 +23,8 @@ Duplicates duplicates_from_name(const std::string& name) {
 }
 
 template <class T>
-BoundRatings<T> make(Index n_items, Array<Index> offsets, Array<Code> items, Array<T> values) {
+BoundRatings<T> make(Index n_items, Array<Index> offsets, Array<Code> items, Array<T> values,
+                     std::optional<Array<T>> weights) {
   require_ndim(offsets, 1, "offsets");
   require_ndim(items, 1, "items");
   require_ndim(values, 1, "values");
@@ -37,11 +40,19 @@ BoundRatings<T> make(Index n_items, Array<Index> offsets, Array<Code> items, Arr
                           std::to_string(items.size()) + " items and " + std::to_string(values.size()) +
                           " values: all three must agree");
   }
+  if (weights) {
+    require_ndim(*weights, 1, "weights");
+    if (weights->size() != nnz) {
+      throw InvalidArgument("there are " + std::to_string(nnz) + " ratings and " + std::to_string(weights->size()) +
+                            " weights: give one for each rating");
+    }
+    view.weights = weights->data();
+  }
   {
     const py::gil_scoped_release release;
     validate(view);
   }
-  return {std::move(offsets), std::move(items), std::move(values), view};
+  return {std::move(offsets), std::move(items), std::move(values), std::move(weights), view};
 }
 
 template <class T>
@@ -57,7 +68,7 @@ py::tuple from_triplets(const Array<Code>& users, const Array<Code>& items, cons
     ratings = ratings_from_triplets(u, i, v, n_users, n_items, policy, n_threads, &n_duplicates);
   }
   BoundRatings<T> bound{
-      take(std::move(ratings.offsets)), take(std::move(ratings.items)), take(std::move(ratings.values)), {}};
+      take(std::move(ratings.offsets)), take(std::move(ratings.items)), take(std::move(ratings.values)), {}, {}};
   bound.view = {{n_users, n_items, bound.offsets.data(), bound.items.data()}, bound.values.data()};
   return py::make_tuple(std::move(bound), n_duplicates);
 }
@@ -66,10 +77,12 @@ template <class T>
 void register_type(py::module_& m, const char* name) {
   using Bound = BoundRatings<T>;
   py::class_<Bound>(m, name, "Checked compressed sparse rows that share the memory of the arrays they were made from.")
-      .def(py::init(&make<T>), "n_items"_a, "offsets"_a.noconvert(), "items"_a.noconvert(), "values"_a.noconvert())
+      .def(py::init(&make<T>), "n_items"_a, "offsets"_a.noconvert(), "items"_a.noconvert(), "values"_a.noconvert(),
+           "weights"_a.noconvert() = py::none())
       .def_property_readonly("offsets", [](const Bound& r) { return r.offsets; })
       .def_property_readonly("items", [](const Bound& r) { return r.items; })
       .def_property_readonly("values", [](const Bound& r) { return r.values; })
+      .def_property_readonly("weights", [](const Bound& r) { return r.weights; })
       .def_property_readonly("n_users", [](const Bound& r) { return r.view.n_users; })
       .def_property_readonly("n_items", [](const Bound& r) { return r.view.n_items; })
       .def_property_readonly("nnz", [](const Bound& r) { return r.view.nnz(); });

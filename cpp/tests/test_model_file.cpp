@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "matfac/error.hpp"
+#include "matfac/version.hpp"
 #include "model_file_fixture.hpp"
 
 using namespace matfac;
@@ -52,6 +53,7 @@ void check_same(const ModelFile& file, const Sample<T>& sample) {
   for (Index n = 0; n < seen.n_users; ++n) CHECK(seen.offsets[n + 1] == expected_seen.offsets[n + 1]);
   for (Index i = 0; i < seen.nnz(); ++i) CHECK(seen.items[i] == expected_seen.items[i]);
   CHECK(file.record().metadata == sample.metadata);
+  CHECK(file.library_version() == MATFAC_VERSION);
 }
 
 }  // namespace
@@ -144,7 +146,26 @@ TEST_CASE("the checksum is XXH64 over the file, its own digits as zeros") {
     const std::string before = bytes;
     reseal(bytes);
     CHECK(bytes == before);
+    for (const bool verify : {false, true}) {
+      const std::string checksum = ModelFile::open(directory.file("m"), verify).checksum();
+      CHECK(checksum.size() == std::string("xxh64:").size() + 16);
+      CHECK(bytes.find("\"checksum\":\"" + checksum + "\"") != std::string::npos);
+    }
   }
+}
+
+TEST_CASE("the file of another version says so, and an empty object nothing") {
+  const TemporaryDirectory directory;
+  const Sample<float> sample(2, 3, 1, {});
+  save_model(directory.file("m"), sample.model(), sample.record());
+  std::string bytes = read_file(directory.file("m"));
+  const std::string key = "\"library_version\":\"";
+  bytes.replace(bytes.find(key) + key.size(), std::string(MATFAC_VERSION).size(), "9.8.7");
+  reseal(bytes);
+  write_file(directory.file("m"), bytes);
+  CHECK(ModelFile::open(directory.file("m")).library_version() == "9.8.7");
+  CHECK_THROWS_AS(ModelFile().library_version(), InvalidArgument);
+  CHECK_THROWS_AS(ModelFile().checksum(), InvalidArgument);
 }
 
 TEST_CASE("tensors lie where a mapping reader wants them") {

@@ -138,7 +138,7 @@ TEST_CASE_TEMPLATE("a stochastic epoch is pair gradients in the order that it te
     Problem<T> plain(64, 48, n_factors);
     std::vector<Index> user_of(plain.ratings.items.size());
     plain.each([&](Index n, Code, Index i, double) { user_of[i] = n; });
-    const auto order = sgd_order<T>(plain.ratings, n_factors, 5, 3);
+    const auto order = sgd_order<T>(plain.ratings, 5, 3);
     std::vector<Index> sorted = order, all(order.size());
     std::sort(sorted.begin(), sorted.end());
     std::iota(all.begin(), all.end(), Index{0});
@@ -174,7 +174,7 @@ TEST_CASE_TEMPLATE("a stochastic epoch is pair gradients in the order that it te
   }
 }
 
-TEST_CASE("wrong shapes are refused by name before any work") {
+TEST_CASE("wrong shapes and numbers are refused by name before any work") {
   Problem<float> p(12, 9, 4);
   const auto before = p.user_factors;
   auto short_users = p.U();
@@ -184,6 +184,9 @@ TEST_CASE("wrong shapes are refused by name before any work") {
                  "user_factors has shape (11, 4)"));
   CHECK(
       contains(refusal([&] { sgd_epoch<float>(p.ratings, p.U(), narrow_items, 1); }), "item_factors has shape (9, 3)"));
+  CHECK(contains(refusal([&] { sgd_epoch<float>(p.ratings, p.U(), p.V(), 1, 0, -1); }),
+                 "epoch must be at least 0, not -1"));
+  CHECK(contains(refusal([&] { sgd_order<float>(p.ratings, 0, -1); }), "epoch must be at least 0, not -1"));
   CHECK(contains(refusal([&] { loss<float>(p.ratings, p.U(), p.V(), -2); }), "n_threads"));
   std::vector<float> out(p.ratings.items.size() + 1);
   CHECK(contains(refusal([&] { residuals<float>(p.ratings, p.U(), p.V(), out); }), "expected"));

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "make_ratings.hpp"
-#include "solvers/sgd/blocks.hpp"
+#include "solvers/stochastic/blocks.hpp"
 
 /// Preparing data of a size at which it is cut into buckets, and with codes that do not fit into short keys.
 
@@ -112,9 +112,8 @@ TEST_CASE("a transpose whose users and items do not fit into one short key") {
 
 TEST_CASE("blocks hold every rating once, users in order, whatever the number of threads") {
   const Ratings<double> ratings = make_ratings<double>(700, 300, 0.2);
-  // Rows so long that the items are cut for the cache as well.
-  for (const Index row_bytes : {Index{64}, Index{1} << 20}) {
-    const auto blocks = sgd::make_blocks<double>(ratings, row_bytes, 2.0, 0.5, 9, 1);
+  {
+    const auto blocks = sgd::make_blocks<double>(ratings, 2.0, 0.5, 9, 1);
     CHECK(blocks.n_rows() > 3);
     CHECK(blocks.offsets.back() == ratings.offsets.back());
     std::map<std::pair<Code, Code>, double> found;
@@ -141,7 +140,7 @@ TEST_CASE("blocks hold every rating once, users in order, whatever the number of
       }
     }
     for (const int n_threads : kThreads) {
-      const auto again = sgd::make_blocks<double>(ratings, row_bytes, 2.0, 0.5, 9, n_threads);
+      const auto again = sgd::make_blocks<double>(ratings, 2.0, 0.5, 9, n_threads);
       CHECK(again.user_at == blocks.user_at);
       CHECK(again.item_at == blocks.item_at);
       CHECK(again.offsets == blocks.offsets);

@@ -1,15 +1,17 @@
 """Sparse matrix factorization for recommender systems: R ≈ U Vᵀ, exact and fast.
 
-Start with `Ratings.read` or `Ratings.from_arrays`, then `MatrixFactorization().fit(ratings)`.
+Start with `Ratings.read` or `Ratings.from_arrays`, then `MatrixFactorization().fit(ratings)` for
+ratings and labels, or `ImplicitFactorization().fit(interactions)` for clicks, plays, purchases.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from matfac import _core, datasets, metrics
+from matfac import _core, datasets, metrics, model_selection
 from matfac._core import DivergenceError, ModelFileError
 from matfac._estimator import MatrixFactorization
+from matfac._implicit import ImplicitFactorization
 from matfac._model import NotFittedError, Ranking
 from matfac._operations import (
     batch_step,
@@ -30,6 +32,7 @@ __all__ = [
     "CopyWarning",
     "DivergenceError",
     "DuplicateRatingsWarning",
+    "ImplicitFactorization",
     "MatrixFactorization",
     "ModelFileError",
     "NotFittedError",
@@ -41,6 +44,7 @@ __all__ = [
     "load",
     "loss",
     "metrics",
+    "model_selection",
     "pair_gradients",
     "residuals",
     "runtime_info",

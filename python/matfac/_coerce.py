@@ -6,19 +6,23 @@ import operator
 import os
 import secrets
 import sys
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matfac._ratings import Ratings
 from matfac._warnings import CopyWarning, warn_user
+
+if TYPE_CHECKING:
+    from matfac._ratings import Ratings
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def as_ratings(data: object, what: str = "ratings") -> Ratings:
     """Return ``data`` as `Ratings`: itself, or built from a SciPy sparse matrix or a data frame."""
+    from matfac._ratings import Ratings  # which needs this module
+
     if isinstance(data, Ratings):
         return data
     sparse = sys.modules.get("scipy.sparse")
@@ -158,9 +162,9 @@ def integer(
 ) -> int:
     """Return an integer after checking its type and range; a bool is none."""
     try:
-        if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsIndex):
+        if isinstance(value, bool | np.bool_):
             raise TypeError
-        found = operator.index(value)
+        found = operator.index(cast("SupportsIndex", value))  # asks no protocol: that takes long
     except TypeError:
         raise TypeError(f"{name}={value!r}: expected {expected}") from None
     if least is not None and found < least:

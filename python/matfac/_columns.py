@@ -7,10 +7,12 @@ from typing import Literal, TypeAlias
 
 #: A column by name or by position from 0; None: guess; False: there is none.
 Choice: TypeAlias = "str | int | Literal[False] | None"
-#: The positions of the columns, by role. "rating" and "timestamp" may be absent.
+#: The positions of the columns, by role. "rating", "timestamp" and "weight" may be absent.
 Roles: TypeAlias = "dict[str, int]"
 
 ROLES = ("user", "item", "rating", "timestamp")
+#: Those that are never guessed: a column called "weight" mostly holds the ratings themselves.
+_STATED_ROLES = ("weight",)
 
 _PEOPLE = "user customer reviewer member visitor viewer listener reader player person profile"
 _THINGS = (
@@ -49,7 +51,7 @@ def choose_columns(
         The columns' names; None when they have none.
     n_columns : int
     wanted : mapping
-        The caller's choice for each of `ROLES`.
+        The caller's choice for each of `ROLES`, and for the weight.
 
     Raises
     ------
@@ -85,9 +87,9 @@ def _explicit(
     names: Sequence[object] | None, n_columns: int, wanted: Mapping[str, Choice]
 ) -> Roles:
     roles: Roles = {}
-    for role in ROLES:
+    for role in (*ROLES, *_STATED_ROLES):
         choice = wanted.get(role)
-        if choice is None or (choice is False and role in ("rating", "timestamp")):
+        if choice is None or (choice is False and role not in ("user", "item")):
             continue
         if isinstance(choice, bool) or not isinstance(choice, str | int):
             raise TypeError(f"{role}={choice!r}: expected the name or the position of a column")
@@ -143,6 +145,8 @@ def _fill_by_position(
     n_columns: int,
     wanted: Mapping[str, Choice],
 ) -> None:
+    if roles.get("weight") == n_columns - 1:
+        n_columns -= 1
     with_times = [*required, "timestamp"]
     order = {len(required): required, len(with_times): with_times}.get(n_columns, [])
     contradicted = any(role in order and order.index(role) != at for role, at in roles.items())
@@ -155,7 +159,7 @@ def _fill_by_position(
         )
     for role in missing:
         roles[role] = order.index(role)
-    last = n_columns - 1
+    last = len(with_times) - 1
     if order is with_times and wanted.get("timestamp") is None and last not in roles.values():
         roles.setdefault("timestamp", last)
 

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from matfac import _core
 from matfac._ids import CodeArray, IdArray, check_count, given_ids
-from matfac._triplets import NativeRatings, Triplets, check_duplicates_policy, compress
-from matfac._values import ValueArray, as_values
+from matfac._triplets import (
+    NativeRatings,
+    Triplets,
+    check_duplicates_policy,
+    compress,
+    native_of,
+)
+from matfac._values import ValueArray, as_values, as_weights
 from matfac._warnings import CopyWarning, warn_user
 
 
@@ -24,6 +29,7 @@ class Rows:
     items: NDArray[Any]
     values: NDArray[Any]
     n_items: int
+    weights: object | None = None
     #: What had to be copied so far, for the warning.
     copies: list[str] = field(default_factory=list)
 
@@ -51,6 +57,7 @@ def from_rows(
     """
     check_duplicates_policy(duplicates)
     offsets, items, values = _checked_parts(rows, dtype)
+    weights = _checked_weights(rows, offsets, items, values.dtype)
     n_users = len(offsets) - 1
     users_unique, user_codes = given_ids(user_ids, n_users, "user_ids")
     items_unique, item_codes = given_ids(item_ids, rows.n_items, "item_ids")
@@ -58,7 +65,7 @@ def from_rows(
         raise ValueError("there are no ratings: the matrix has no stored entry; pass at least one")
     native = None
     if user_codes is None and item_codes is None:
-        native = _as_it_lies(offsets, items, values, rows.n_items)
+        native = _as_it_lies(offsets, items, values, weights, rows.n_items)
         if native is None:
             rows.copies.append(
                 "all ratings (the items of a row are not in ascending order or repeat; sort them)"
@@ -71,7 +78,7 @@ def from_rows(
         users = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(offsets))
         items = _renumbered(items, item_codes, "items")
         users = _renumbered(users, user_codes, "users")
-        triplets = Triplets(users_unique, items_unique, users, items, values)
+        triplets = Triplets(users_unique, items_unique, users, items, values, weights=weights)
         native, _ = compress(triplets, duplicates)
     _warn_about_copies(rows.copies)
     return Compressed(native, users_unique, items_unique)
@@ -83,6 +90,7 @@ def from_scipy(
     item_ids: object | None,
     duplicates: str | None,
     dtype: DTypeLike | None,
+    weights: Any = None,
 ) -> Compressed:
     """Turn a SciPy sparse matrix or array of any format into ratings; CSR is read where it lies."""
     if not is_scipy_sparse(matrix):
@@ -93,8 +101,20 @@ def from_scipy(
         )
     check_count(matrix.shape[0], "users")
     check_count(matrix.shape[1], "items")
+    if is_scipy_sparse(weights):
+        entries = _entries_alike(matrix, weights)
+        if entries is None:
+            made = from_scipy(matrix, user_ids, item_ids, duplicates, dtype)
+            return _joined(made, weights, user_ids, item_ids)
+        weights = entries
     copies = []
     if matrix.format in ("bsr", "dia"):
+        if weights is not None:
+            raise ValueError(
+                f"weights: the {matrix.format.upper()} format pads with zeros, so that an array of "
+                "weights cannot be told to belong to its entries; pass a CSR matrix, or the "
+                "weights as a sparse matrix"
+            )
         # These formats store zeros for padding, so that a zero in them cannot be told from absence.
         _check_blocks(matrix)
         copies.append(f"all ratings ({matrix.format.upper()} -> CSR; pass a CSR matrix)")
@@ -103,9 +123,52 @@ def from_scipy(
     if matrix.format == "csr":
         indices, data = _cut_slack(matrix.indptr, matrix.indices, matrix.data)
         _check_offset_count(matrix.indptr, matrix.shape[0], "rows")
-        rows = Rows(matrix.indptr, indices, data, matrix.shape[1], copies)
+        rows = Rows(matrix.indptr, indices, data, matrix.shape[1], weights, copies)
         return from_rows(rows, user_ids, item_ids, duplicates, dtype)
-    return _from_coordinates(matrix, user_ids, item_ids, duplicates, dtype)
+    return _from_coordinates(matrix, user_ids, item_ids, duplicates, dtype, weights)
+
+
+def _entries_alike(matrix: Any, weights: Any) -> NDArray[Any] | None:
+    """Return the entries of a sparse matrix of weights if they lie as those of ``matrix`` do."""
+    if weights.shape != matrix.shape:
+        raise ValueError(
+            f"weights: a matrix of shape {weights.shape} for ratings of shape {matrix.shape}"
+        )
+    if matrix.format != weights.format or matrix.format not in ("csr", "csc", "coo"):
+        return None
+    names = ("row", "col") if matrix.format == "coo" else ("indptr", "indices")
+    parts = [[getattr(m, name) for name in names] for m in (matrix, weights)]
+    if matrix.format != "coo":
+        parts = [
+            [indptr, _cut_slack(indptr, indices, m.data)[0]]
+            for m, (indptr, indices) in zip((matrix, weights), parts, strict=True)
+        ]
+    if not all(np.array_equal(own, other) for own, other in zip(*parts, strict=True)):
+        return None
+    entries: NDArray[Any] = weights.data[: len(parts[0][1])]
+    return entries
+
+
+def _joined(
+    made: Compressed, weights: Any, user_ids: object | None, item_ids: object | None
+) -> Compressed:
+    """Return ratings with weights that come as a matrix which lies otherwise: one a pair."""
+    native = made.native
+    if weights.format in ("csr", "csc", "coo"):
+        as_weights(weights.data, native.values.dtype, "position {} of its data".format)
+    other = from_scipy(weights, user_ids, item_ids, "error", native.values.dtype).native
+    if not np.array_equal(native.offsets, other.offsets) or not np.array_equal(
+        native.items, other.items
+    ):
+        raise ValueError(
+            f"weights: the matrix has {other.nnz:,} entries, but not at the places of the "
+            f"{native.nnz:,} ratings; it must have an entry where there is a rating, and no other"
+        )
+    checked = as_weights(
+        other.values, native.values.dtype, lambda at: _entry(native.offsets, native.items, at)
+    )
+    joined = native_of(native.n_items, native.offsets, native.items, native.values, checked)
+    return Compressed(joined, made.user_ids, made.item_ids)
 
 
 def is_scipy_sparse(matrix: object) -> bool:
@@ -131,6 +194,7 @@ def _from_coordinates(
     item_ids: object | None,
     duplicates: str | None,
     dtype: DTypeLike | None,
+    weights: object | None,
 ) -> Compressed:
     """Formats other than CSR: as triplets. SciPy's own tocsr would add duplicates up unasked."""
     check_duplicates_policy(duplicates)
@@ -155,13 +219,17 @@ def _from_coordinates(
         raise ValueError("there are no ratings: the matrix has no stored entry; pass at least one")
     users = _as_codes(users, n_users, "row indices", [])
     items = _as_codes(items, n_items, "column indices", [])
+    describe = "position {}".format
+    ratings = as_values(values, dtype, describe)
     triplets = Triplets(
         users_unique,
         items_unique,
         _renumbered(users, user_codes, "row indices"),
         _renumbered(items, item_codes, "column indices"),
-        as_values(values, dtype, "position {}".format),
+        ratings,
     )
+    if weights is not None:
+        triplets.weights = as_weights(weights, ratings.dtype, describe, len(ratings))
     native, _ = compress(triplets, duplicates)
     _warn_about_copies([f"all ratings ({matrix.format.upper()} -> CSR; pass a CSR matrix)"])
     return Compressed(native, users_unique, items_unique)
@@ -189,6 +257,19 @@ def _checked_parts(
     if values is not rows.values:
         rows.copies.append(f"the values ({_layout(rows.values)} -> {values.dtype})")
     return offsets, items, values
+
+
+def _checked_weights(
+    rows: Rows, offsets: NDArray[np.int64], items: CodeArray, dtype: np.dtype[Any]
+) -> ValueArray | None:
+    if rows.weights is None:
+        return None
+    weights = as_weights(
+        rows.weights, dtype, lambda at: _entry(offsets, items, at), length=len(items)
+    )
+    if weights is not rows.weights and isinstance(rows.weights, np.ndarray):
+        rows.copies.append(f"the weights ({_layout(rows.weights)} -> {dtype})")
+    return weights
 
 
 def _check_offsets(offsets: NDArray[Any], n_entries: int, what: str) -> None:
@@ -246,12 +327,15 @@ def _check_range(codes: NDArray[Any], count: int, what: str) -> None:
 
 
 def _as_it_lies(
-    offsets: NDArray[np.int64], items: CodeArray, values: ValueArray, n_items: int
+    offsets: NDArray[np.int64],
+    items: CodeArray,
+    values: ValueArray,
+    weights: ValueArray | None,
+    n_items: int,
 ) -> NativeRatings | None:
     """Return ratings that share these arrays, or None if their rows must be sorted first."""
-    kind: Any = _core.RatingsF32 if values.dtype == np.float32 else _core.RatingsF64
     try:
-        native: NativeRatings = kind(n_items, offsets, items, values)
+        native = native_of(n_items, offsets, items, values, weights)
     except ValueError:
         _check_range(items, n_items, "items")
         if _rows_ascend(offsets, items):

@@ -21,14 +21,18 @@ __all__: list[str] = [
     "encode_fixed_width",
     "encode_integers",
     "encode_objects",
+    "evaluate_recommendations",
     "fit",
     "fold_in",
     "gradients",
     "load_model",
     "lookup_integers",
     "loss",
+    "mean_measures",
     "pair_gradients",
     "predict",
+    "ranking_auc",
+    "ranking_measures",
     "ratings_from_triplets",
     "recommend",
     "residuals",
@@ -54,6 +58,7 @@ class RatingsF32:
         offsets: numpy.typing.NDArray[numpy.int64],
         items: numpy.typing.NDArray[numpy.int32],
         values: numpy.typing.NDArray[typing.Any],
+        weights: numpy.typing.NDArray[typing.Any] | None = None,
     ) -> None: ...
     @property
     def items(self) -> numpy.typing.NDArray[numpy.int32]: ...
@@ -67,6 +72,8 @@ class RatingsF32:
     def offsets(self) -> numpy.typing.NDArray[numpy.int64]: ...
     @property
     def values(self) -> numpy.typing.NDArray[typing.Any]: ...
+    @property
+    def weights(self) -> numpy.typing.NDArray[typing.Any] | None: ...
 
 class RatingsF64:
     """
@@ -79,6 +86,7 @@ class RatingsF64:
         offsets: numpy.typing.NDArray[numpy.int64],
         items: numpy.typing.NDArray[numpy.int32],
         values: numpy.typing.NDArray[typing.Any],
+        weights: numpy.typing.NDArray[typing.Any] | None = None,
     ) -> None: ...
     @property
     def items(self) -> numpy.typing.NDArray[numpy.int32]: ...
@@ -92,6 +100,8 @@ class RatingsF64:
     def offsets(self) -> numpy.typing.NDArray[numpy.int64]: ...
     @property
     def values(self) -> numpy.typing.NDArray[typing.Any]: ...
+    @property
+    def weights(self) -> numpy.typing.NDArray[typing.Any] | None: ...
 
 class Settings:
     """
@@ -99,9 +109,13 @@ class Settings:
     """
 
     biases: bool
+    compare_users: bool
     early_stopping: bool
     init: str
     loss: str
+    negatives: str
+    nonnegative: bool
+    row_solver: str
     solver: str
 
     def __init__(self) -> None: ...
@@ -117,9 +131,30 @@ class Settings:
         | None,
     ) -> None: ...
     @property
+    def cg_steps(self) -> int: ...
+    @cg_steps.setter
+    def cg_steps(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def confidence_scale(self) -> float: ...
+    @confidence_scale.setter
+    def confidence_scale(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
+    @property
+    def huber_threshold(self) -> float | None: ...
+    @huber_threshold.setter
+    def huber_threshold(self, arg0: typing.SupportsFloat | typing.SupportsIndex | None) -> None: ...
+    @property
     def init_std(self) -> float | None: ...
     @init_std.setter
     def init_std(self, arg0: typing.SupportsFloat | typing.SupportsIndex | None) -> None: ...
+    @property
+    def l1_regularization(self) -> tuple[float, float]: ...
+    @l1_regularization.setter
+    def l1_regularization(
+        self,
+        arg1: tuple[
+            typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex
+        ],
+    ) -> None: ...
     @property
     def learning_rate(self) -> float: ...
     @learning_rate.setter
@@ -128,6 +163,10 @@ class Settings:
     def max_iter(self) -> int: ...
     @max_iter.setter
     def max_iter(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def max_trials(self) -> int: ...
+    @max_trials.setter
+    def max_trials(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
     def n_factors(self) -> int: ...
     @n_factors.setter
@@ -161,9 +200,17 @@ class Settings:
     @seed.setter
     def seed(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
+    def subspace_size(self) -> int: ...
+    @subspace_size.setter
+    def subspace_size(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
     def tol(self) -> float: ...
     @tol.setter
     def tol(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
+    @property
+    def unobserved_weight(self) -> float: ...
+    @unobserved_weight.setter
+    def unobserved_weight(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
 
 class ModelFileError(ValueError):
     """
@@ -212,6 +259,20 @@ def encode_objects(
     The same for a list or an array of objects; None as well if some object is no string.
     """
 
+def evaluate_recommendations(
+    user_factors: numpy.typing.NDArray[typing.Any],
+    item_factors: numpy.typing.NDArray[typing.Any],
+    user_biases: numpy.typing.NDArray[typing.Any] | None,
+    item_biases: numpy.typing.NDArray[typing.Any] | None,
+    global_mean: typing.SupportsFloat | typing.SupportsIndex,
+    users: numpy.typing.NDArray[numpy.int32],
+    n: typing.SupportsInt | typing.SupportsIndex,
+    relevant: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]],
+    seen: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]] | None,
+    measures: numpy.typing.NDArray[typing.Any],
+    times_recommended: numpy.typing.NDArray[numpy.int64],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> None: ...
 def fit(
     train: RatingsF32 | RatingsF64,
     settings: Settings,
@@ -239,12 +300,15 @@ def gradients(
     user_gradient: numpy.typing.NDArray[typing.Any],
     item_gradient: numpy.typing.NDArray[typing.Any],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
+    loss: str = "squared",
+    huber_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.0,
 ) -> float: ...
 def load_model(path: typing.Any, verify_checksum: bool = True) -> dict[str, typing.Any]:
     """
-    Map a model file. The result has the arguments of `save_model` as keys; its arrays are read-only views of the
-    mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where the
-    system refuses. Without `verify_checksum` the factors are not read.
+    Map a model file. The result has the arguments of `save_model` as keys, and `library_version` and `checksum` as
+    they are written in the file; its arrays are read-only views of the mapping and keep it alive. Raises
+    ModelFileError for a file that is damaged or no model, OSError where the system refuses. Without
+    `verify_checksum` the factors are not read.
     """
 
 def lookup_integers(
@@ -257,7 +321,13 @@ def loss(
     user_factors: numpy.typing.NDArray[typing.Any],
     item_factors: numpy.typing.NDArray[typing.Any],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
+    loss: str = "squared",
+    huber_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.0,
 ) -> float: ...
+def mean_measures(
+    measures: numpy.typing.NDArray[typing.Any],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> list[float]: ...
 def pair_gradients(
     rating: typing.SupportsFloat | typing.SupportsIndex,
     user_row: numpy.typing.NDArray[typing.Any],
@@ -276,6 +346,24 @@ def predict(
     out: numpy.typing.NDArray[typing.Any],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> None: ...
+def ranking_auc(
+    user_factors: numpy.typing.NDArray[typing.Any],
+    item_factors: numpy.typing.NDArray[typing.Any],
+    user_biases: numpy.typing.NDArray[typing.Any] | None,
+    item_biases: numpy.typing.NDArray[typing.Any] | None,
+    global_mean: typing.SupportsFloat | typing.SupportsIndex,
+    users: numpy.typing.NDArray[numpy.int32],
+    relevant: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]],
+    seen: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]] | None,
+    out: numpy.typing.NDArray[typing.Any],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> None: ...
+def ranking_measures(
+    recommended: numpy.typing.NDArray[numpy.int32],
+    relevant: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]],
+    n_items: typing.SupportsInt | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[typing.Any]: ...
 def ratings_from_triplets(
     users: numpy.typing.NDArray[numpy.int32],
     items: numpy.typing.NDArray[numpy.int32],
@@ -344,7 +432,6 @@ def sgd_epoch(
 ) -> float: ...
 def sgd_order(
     ratings: RatingsF32 | RatingsF64,
-    n_factors: typing.SupportsInt | typing.SupportsIndex,
     seed: typing.SupportsInt | typing.SupportsIndex,
     epoch: typing.SupportsInt | typing.SupportsIndex,
     n_threads: typing.SupportsInt | typing.SupportsIndex,

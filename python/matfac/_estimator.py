@@ -1,107 +1,108 @@
-"""`MatrixFactorization`: the estimator."""
+"""`MatrixFactorization`: the estimator for ratings and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import MethodType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from matfac import _core
-from matfac._coerce import (
-    FLOATS,
-    as_native,
-    as_ratings,
-    check_shape,
-    flag,
-    integer,
-    number,
-    per_side,
-    seed_from,
-    threads,
-)
-from matfac._model import FactorModel
-from matfac._params import Parameters
-from matfac._progress import Progress
+from matfac._estimator_base import IMPLICIT_LOSSES, LABEL_LOSSES, Callback, Estimator, Start
+from matfac._model import weighted_mean
 from matfac._ratings import Ratings
-from matfac._warnings import warn_user
 
 if TYPE_CHECKING:
-    import os
-
     from typing_extensions import Self
 
-Callback: TypeAlias = Callable[[dict[str, Any]], Any]
-#: User and item factors, user and item biases.
-Start: TypeAlias = tuple[NDArray[Any], NDArray[Any], "NDArray[Any] | None", "NDArray[Any] | None"]
+
+class _OnlyFor:
+    """A method that a model has with some losses only, so that `hasattr` tells the truth."""
+
+    def __init__(self, *losses: str) -> None:
+        self.losses = losses
+        self.method: Callable[..., Any] = lambda: None
+
+    def __call__(self, method: Callable[..., Any]) -> Any:
+        self.method = method
+        self.__doc__ = method.__doc__
+        return self
+
+    def __get__(self, model: MatrixFactorization | None, owner: type | None = None) -> Any:
+        if model is None:
+            return self.method
+        loss = model._fitted_loss()
+        if loss not in self.losses:
+            raise AttributeError(
+                f"{self.method.__name__} is for loss {' and '.join(map(repr, self.losses))}; this "
+                f"model has loss {loss!r}: predict gives its estimates"
+            )
+        return MethodType(self.method, model)
 
 
-def _name(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r}: expected a name, a string")
-    return value
-
-
-def _number_or_none(name: str, value: object) -> float | None:
-    return None if value is None else number(name, value, "a number or None")
-
-
-#: Parameters that the core's settings have under the same name, by what checks their type. Their
-#: range is the core's matter, and so are their defaults.
-_SETTINGS: dict[str, Callable[[str, object], object]] = {
-    "n_factors": integer,
-    "solver": _name,
-    "loss": _name,
-    "biases": flag,
-    "regularization": per_side,
-    "bias_regularization": per_side,
-    "regularization_exponent": number,
-    "learning_rate": number,
-    "max_iter": integer,
-    "tol": number,
-    "early_stopping": flag,
-    "patience": integer,
-    "init_std": _number_or_none,
-}
-
-
-class MatrixFactorization(Parameters, FactorModel):
-    """Factorize ratings, R ≈ μ + b + c + U Vᵀ, by least squares on the observed pairs.
+class MatrixFactorization(Estimator):
+    """Factorize ratings, R ≈ μ + b + c + U Vᵀ, on the observed pairs.
 
     The objective, which every solver lowers, is::
 
-        ½ Σ (r_nm - μ - b_n - c_m - u_n·v_m)²  +  ½ Σ_n w_n (λ_U |u_n|² + β_U b_n²)
-                                               +  ½ Σ_m w_m (λ_V |v_m|² + β_V c_m²)
+        Σ q_nm loss(r_nm, r̂_nm)  +  Σ_n w_n (½ λ_U |u_n|² + κ_U |u_n|₁ + ½ β_U b_n²)
+                                 +  Σ_m w_m (½ λ_V |v_m|² + κ_V |v_m|₁ + ½ β_V c_m²)
 
-    with λ ``regularization``, β ``bias_regularization`` and w = (number of ratings of the user or
-    item) ** ``regularization_exponent``.
+        r̂_nm = μ + b_n + c_m + u_n·v_m
+
+    with q the weights of the ratings (1 without), λ ``regularization``, κ ``l1_regularization``, β
+    ``bias_regularization`` and w = (number of ratings of the user or item) **
+    ``regularization_exponent``.
 
     Parameters
     ----------
     n_factors : int
         F, the length of a user's and an item's row.
-    solver : {"als", "sgd", "batch"}
+    solver : {"als", "sgd", "batch", "ccd"}
         ``"als"`` solves each row exactly in turn: few sweeps, nothing to tune; the first choice.
         ``"sgd"`` takes one cheap step a rating: for large F, where a sweep of als (F² a rating) is
         dear. ``"batch"`` is conjugate gradients on the full gradient, for comparison and study.
-    loss : {"squared"}
-        ½ (r - r̂)².
+        ``"ccd"`` solves one factor after the other: for L1 and non-negativity. Not every solver
+        has every loss; docs/choosing.md has the table, and an error lists what a solver has.
+    loss : str
+        What a wrong estimate costs. Of ratings, with e = r - r̂: ``"squared"`` ½ e²,
+        ``"absolute"`` |e|, ``"huber"`` ½ e² where |e| ≤ t and t (|e| - ½ t) beyond,
+        ``"kullback_leibler"`` r log(r / r̂) - r + r̂ for ratings of at least 0 (all parameters are
+        kept from being negative). Of labels, 1 for yes and 0 or -1 for no, with y = 1 or -1:
+        ``"logistic"`` log(1 + exp(-y r̂)), ``"hinge"`` max(0, 1 - y r̂), ``"squared_hinge"``
+        ½ max(0, 1 - y r̂)².
+    huber_threshold : float or None
+        t of ``"huber"``, above 0. None: s, the standard deviation of the ratings.
     biases : bool
-        Fit the mean μ of the ratings and a bias of each user and item besides the factors.
+        Fit a mean μ and a bias of each user and item besides the factors. μ is the mean of the
+        ratings (``"squared"``, ``"absolute"``, ``"huber"``), the logarithm of the odds of a yes
+        (``"logistic"``), and 0 for the others.
     regularization : float, (user, item) pair of floats, or None
         λ, at least 0. Raise it when the held-out error rises while the training error falls. None:
-        1.2 s 100^(½ - p), with s the standard deviation of the ratings and p the exponent.
+        chosen by the loss and the ratings; 1.2 s 100^(½ - p) for ``"squared"``, with s their
+        standard deviation and p the exponent. ``regularization_`` tells what it was.
     bias_regularization : float, (user, item) pair of floats, or None
-        β, at least 0. None: 100^(½ - p).
+        β, at least 0. None: likewise; 100^(½ - p) for ``"squared"``.
+    l1_regularization : float, or (user, item) pair of floats
+        κ, at least 0. Makes factors exactly 0.
     regularization_exponent : float
         p: 0 is plain, 1 weights by the number of ratings; ½ has served best on data of very
         different sizes.
+    nonnegative : bool
+        Keep all factors at 0 or above (with ``"kullback_leibler"`` always so).
     learning_rate : float
         ``sgd`` only: the initial rate, in units in which the ratings' standard deviation is 1, so
         it needs no adapting to their scale. The rate of each row falls as the row learns.
+    row_solver : {"cholesky", "conjugate_gradient", "subspace"}
+        ``als`` only: how a row is solved. Exactly; by a few steps from where it is; or in blocks
+        of factors, each exactly. The latter two are for large F.
+    cg_steps : int
+        Steps of ``"conjugate_gradient"`` a row and sweep.
+    subspace_size : int
+        Factors in a block of ``"subspace"``.
     max_iter : int
-        Sweeps (als), epochs (sgd), descent steps (batch), at the most.
+        Sweeps (als, ccd), epochs (sgd), descent steps (batch), at the most.
     tol : float
         Stop when the objective falls by less than this fraction of itself; 0: never.
     early_stopping : bool
@@ -112,7 +113,8 @@ class MatrixFactorization(Parameters, FactorModel):
     init : "random", or a tuple of arrays
         Where the factors start: ``(U, V)``, or ``(U, V, user_biases, item_biases)``, are copied.
     init_std : float or None
-        Standard deviation of the random start. None: ½ √(s / F).
+        Standard deviation of the random start. None: chosen by the loss and the ratings; ½ √(s / F)
+        for ``"squared"``.
     dtype : {"float32", "float64"}
         Of the factors and of the arithmetic.
     n_threads : int
@@ -130,8 +132,12 @@ class MatrixFactorization(Parameters, FactorModel):
         μ; 0 without ``biases``.
     user_ids_, item_ids_ : ndarray, shapes (N,) and (M,)
         Raw ids by code (row of the factors).
+    classes_ : ndarray, shape (2,)
+        The labels of the training as no and yes, [0, 1] or [-1, 1]; only with a loss of labels.
     regularization_, bias_regularization_ : (user, item) pairs of floats
         λ and β as they were used.
+    huber_threshold_ : float or None
+        t as it was used; None with another loss.
     n_iter_ : int
         Iterations that were run.
     best_iteration_ : int
@@ -139,8 +145,9 @@ class MatrixFactorization(Parameters, FactorModel):
     stop_reason_ : {"max_iter", "converged", "early_stopping", "cancelled"}
     history_ : dict of lists
         One entry an iteration: ``iteration``, ``objective``, ``train_rmse``, ``eval_rmse`` (with an
-        eval set) and ``seconds`` since the start. For ``sgd`` the training error is measured during
-        the epoch, each rating just before its step.
+        eval set) and ``seconds`` since the start. With a loss other than ``"squared"`` the errors
+        are ``train_loss`` and ``eval_loss``, the mean loss of a rating. For ``sgd`` the training
+        error is measured during the epoch, each rating just before its step.
 
     Notes
     -----
@@ -153,8 +160,7 @@ class MatrixFactorization(Parameters, FactorModel):
     Netflix Prize. AAIM 2008.
     """
 
-    # The parameters as they were when the factors were fitted; they may have been set anew since.
-    _fitted_params: dict[str, Any]
+    classes_: NDArray[Any]
 
     def __init__(
         self,
@@ -162,11 +168,17 @@ class MatrixFactorization(Parameters, FactorModel):
         *,
         solver: str = "als",
         loss: str = "squared",
+        huber_threshold: float | None = None,
         biases: bool = True,
         regularization: float | tuple[float, float] | None = None,
         bias_regularization: float | tuple[float, float] | None = None,
+        l1_regularization: float | tuple[float, float] = 0.0,
         regularization_exponent: float = 0.5,
+        nonnegative: bool = False,
         learning_rate: float = 0.2,
+        row_solver: str = "cholesky",
+        cg_steps: int = 3,
+        subspace_size: int = 64,
         max_iter: int = 20,
         tol: float = 0.0,
         early_stopping: bool = False,
@@ -181,11 +193,17 @@ class MatrixFactorization(Parameters, FactorModel):
         self.n_factors = n_factors
         self.solver = solver
         self.loss = loss
+        self.huber_threshold = huber_threshold
         self.biases = biases
         self.regularization = regularization
         self.bias_regularization = bias_regularization
+        self.l1_regularization = l1_regularization
         self.regularization_exponent = regularization_exponent
+        self.nonnegative = nonnegative
         self.learning_rate = learning_rate
+        self.row_solver = row_solver
+        self.cg_steps = cg_steps
+        self.subspace_size = subspace_size
         self.max_iter = max_iter
         self.tol = tol
         self.early_stopping = early_stopping
@@ -223,146 +241,111 @@ class MatrixFactorization(Parameters, FactorModel):
         Raises
         ------
         ValueError
-            Parameters out of range, unknown names, no ratings; before any work.
+            Parameters out of range, unknown names, a loss that the solver does not have, no
+            ratings, ratings that the loss does not allow; before any work.
         DivergenceError
             The objective left the finite numbers. The model stays as it was.
         KeyboardInterrupt
             Ctrl-C takes effect after the current iteration; the model then holds the factors so far
             and is usable. The same goes for whatever a callback raises.
         """
-        settings, dtype = self._checked_parameters()
-        hooks = _hooks(callbacks)
-        train = as_ratings(ratings)
-        held_out = None if eval_set is None else self._aligned_eval_set(train, eval_set)
-        params = self.get_params()
-        factors = self._start(train, settings, dtype)
-        eval_native: Any = None if held_out is None else as_native(held_out, dtype)
-        progress = Progress(settings.max_iter, self.verbose)
+        return self._fit(ratings, eval_set, callbacks)
 
-        def on_iteration(info: dict[str, Any]) -> bool:
-            if held_out is None:
-                del info["eval_rmse"]
-            progress.update(info)
-            answers = [hook(info) for hook in hooks]
-            return not any(answer is False for answer in answers)
-
-        try:
-            report = _core.fit(
-                as_native(train, dtype), settings, *factors, eval_native, on_iteration
-            )
-        finally:
-            progress.close()
-        self._keep(train, factors, report, params, with_eval=held_out is not None)
-        if report["raised"] is not None:
-            raise report["raised"]
-        return self
-
-    def save(self, path: str | os.PathLike[str], *, include_seen: bool = True) -> None:
-        """Write the model to one safetensors file, atomically.
+    def predict(self, users: object, items: object | None = None) -> Any:
+        """Estimate the ratings or labels of pairs.
 
         Parameters
         ----------
-        path : str or path
-            An existing file is replaced only once the new one is complete on the disk.
-        include_seen : bool
-            Keep which items each user has rated (4 bytes a rating), so that the loaded model's
-            `recommend` can leave them out.
+        users, items : raw ids
+            Arrays or sequences that broadcast against each other, or single ids. Instead of both,
+            `Ratings` may be passed: their pairs are estimated, in CSR order.
+
+        Returns
+        -------
+        ndarray of the model's dtype, or a float for a single pair
+            The estimates r̂; with a loss of labels the label, the second of ``classes_`` where
+            r̂ > 0 and else the first. For an unknown user or item, what is known is used: the other
+            side's bias, the mean.
+
+        Raises
+        ------
+        TypeError
+            Ids of another kind (strings for integers) than the model's.
+        ValueError
+            Shapes that do not broadcast, missing ids.
 
         Notes
         -----
-        The same fit makes the same file, byte for byte: ``history_`` is kept without its seconds.
+        2F flop a pair.
         """
-        from matfac._persistence import save
+        estimates = self._estimate(users, items)
+        if not self._has_labels():
+            return estimates
+        labels = self.classes_[(np.asarray(estimates) > 0).astype(np.intp)]
+        return labels if np.ndim(labels) else float(labels)
 
+    @_OnlyFor(*LABEL_LOSSES)
+    def decision_function(self, users: object, items: object | None = None) -> Any:
+        """Return the estimates r̂ of pairs, above 0 for yes; only with a loss of labels.
+
+        Parameters are those of `predict`.
+        """
+        return self._estimate(users, items)
+
+    @_OnlyFor("logistic")
+    def predict_proba(self, users: object, items: object | None = None) -> NDArray[Any]:
+        """Return the probabilities of no and yes, 1 / (1 + exp(±r̂)); only with loss "logistic".
+
+        Parameters are those of `predict`.
+
+        Returns
+        -------
+        ndarray of the model's dtype, shape (..., 2)
+            In the order of ``classes_``, for each pair; (2,) for a single one.
+        """
+        estimates = np.asarray(self._estimate(users, items), np.float64)
+        both = np.stack([estimates, -estimates], axis=-1)
+        return np.exp(-np.logaddexp(0.0, both)).astype(self.item_factors_.dtype)
+
+    def score(self, ratings: object) -> float:
+        """Return how good the predictions of ``ratings`` are.
+
+        With a loss of ratings, the root of the mean squared error, in their own units: lower is
+        better. With a loss of labels the accuracy, the share of labels that `predict` gets right:
+        higher is better. Both by the weights of the ratings, if they have any. Unknown users and
+        items are estimated like in `predict`.
+        """
         self._require_fitted()
-        save(self, path, include_seen)
-
-    # ---- inside ---------------------------------------------------------------------------------
-
-    def _checked_parameters(self) -> tuple[_core.Settings, np.dtype[Any]]:
-        """Return the parameters as the core's settings, and the dtype."""
-        settings = _core.Settings()
-        for name, check in _SETTINGS.items():
-            setattr(settings, name, check(name, getattr(self, name)))
-        settings.seed = seed_from(self.random_state)
-        settings.n_threads = threads(self.n_threads)
-        if not isinstance(self.init, str):
-            settings.init = "given"
-        elif self.init != "random":
-            raise ValueError(f"init={self.init!r}: expected 'random' or a tuple of arrays")
-        settings.validate()
-        return settings, self._dtype()
-
-    def _fold_in_settings(self) -> _core.Settings:
-        if getattr(self, "regularization_", None) is None:
+        if not self._has_labels():
+            return super().score(ratings)
+        test = self._as_ratings(ratings)
+        unknown = ~np.isin(test.values, self.classes_)
+        if unknown.any():
+            at = int(unknown.argmax())
             raise ValueError(
-                "the file of this model does not say with which regularization it was fitted, and "
-                "new users' factors depend on it; set model.regularization_ and "
-                "model.bias_regularization_ to (user, item) pairs"
+                f"label {test.values[at]:g} at position {at} of CSR order is not one that the "
+                f"model was fitted with, {self.classes_[0]:g} and {self.classes_[1]:g}"
             )
-        settings = _core.Settings()
-        for name in ("loss", "regularization_exponent"):
-            setattr(settings, name, self._fitted_params[name])
-        settings.biases = self.item_biases_ is not None
-        settings.regularization = self.regularization_
-        settings.bias_regularization = self.bias_regularization_
-        return settings
+        return weighted_mean(self.predict(test) == test.values, test)
 
-    def _dtype(self) -> np.dtype[Any]:
-        try:
-            dtype = None if self.dtype is None else np.dtype(self.dtype)
-        except (TypeError, ValueError):
-            dtype = None
-        if dtype is None or dtype not in FLOATS:
-            raise ValueError(f"dtype={self.dtype!r}: expected 'float32' or 'float64'")
-        return dtype
+    @property
+    def _score_name(self) -> str:
+        return "accuracy" if self._has_labels() else "rmse"
 
-    @staticmethod
-    def _aligned_eval_set(train: Ratings, eval_set: object) -> Ratings:
-        given = as_ratings(eval_set, "eval_set")
-        aligned, n_unknown = given.aligned_to(user_ids=train.user_ids, item_ids=train.item_ids)
-        if n_unknown:
-            warn_user(
-                f"{n_unknown} of the {given.nnz} ratings of eval_set are of users or items that "
-                "the training ratings do not have; they are left out of the evaluation",
-                UserWarning,
-            )
-        return aligned
+    @property
+    def _lower_score_is_better(self) -> bool:
+        return not self._has_labels()
 
-    def _start(self, train: Ratings, settings: _core.Settings, dtype: np.dtype[Any]) -> Start:
-        """Return the arrays that the core will fill."""
-        n_factors = settings.n_factors
-        shapes: dict[str, tuple[int, ...]] = {
-            "user_factors": (train.n_users, n_factors),
-            "item_factors": (train.n_items, n_factors),
-        }
-        if settings.biases:
-            shapes |= {"user_biases": (train.n_users,), "item_biases": (train.n_items,)}
-        given = () if isinstance(self.init, str) else self._given_start(shapes, dtype)
-        make = np.empty if isinstance(self.init, str) else np.zeros
-        arrays = [*given, *(make(shape, dtype) for shape in list(shapes.values())[len(given) :])]
-        users, items, *biases = arrays
-        return (users, items, biases[0], biases[1]) if biases else (users, items, None, None)
-
-    def _given_start(
-        self, shapes: dict[str, tuple[int, ...]], dtype: np.dtype[Any]
-    ) -> list[NDArray[Any]]:
-        """Return copies of the arrays in ``init``, checked."""
-        if not isinstance(self.init, tuple | list) or len(self.init) not in (2, len(shapes)):
-            kind = type(self.init).__name__
-            found = f"{len(self.init)} arrays" if isinstance(self.init, tuple | list) else kind
+    def _setting(self, name: str) -> object:
+        if name == "loss" and self.loss in IMPLICIT_LOSSES:
             raise ValueError(
-                "init: expected 'random', (user_factors, item_factors) or, with biases, "
-                f"(user_factors, item_factors, user_biases, item_biases); got {found}"
+                f"loss={self.loss!r} is of what users have chosen, without ratings: fit an "
+                f"ImplicitFactorization(loss={self.loss!r})"
             )
-        arrays = []
-        for (name, shape), array in zip(shapes.items(), self.init, strict=False):
-            try:
-                arrays.append(np.array(array, dtype, order="C"))
-            except (TypeError, ValueError):
-                raise ValueError(f"init: {name} is not an array of numbers") from None
-            check_shape(arrays[-1], shape, f"init: {name}")
-        return arrays
+        return super()._setting(name)
+
+    def _has_labels(self) -> bool:
+        return self._fitted_loss() in LABEL_LOSSES
 
     def _keep(
         self,
@@ -373,30 +356,9 @@ class MatrixFactorization(Parameters, FactorModel):
         *,
         with_eval: bool,
     ) -> None:
-        for array in factors:
-            if array is not None:
-                array.flags.writeable = False
-        self.user_factors_, self.item_factors_, self.user_biases_, self.item_biases_ = factors
-        self.global_mean_ = report["global_mean"]
-        self.user_ids_, self.item_ids_ = train.user_ids, train.item_ids
-        self.regularization_ = report["settings"].regularization
-        self.bias_regularization_ = report["settings"].bias_regularization
-        self.n_iter_ = report["n_iter"]
-        self.best_iteration_ = report["best_iteration"]
-        self.stop_reason_ = report["stop_reason"]
-        keys = ["iteration", "objective", "train_rmse", "seconds"]
-        if with_eval:
-            keys.insert(3, "eval_rmse")
-        self.history_ = {key: [entry[key] for entry in report["history"]] for key in keys}
-        self._seen = (train._native.offsets, train._native.items)
-        self._fitted_params = params
-
-
-def _hooks(callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:
-    if callbacks is None:
-        return []
-    hooks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
-    for hook in hooks:
-        if not callable(hook):
-            raise TypeError(f"callbacks: {hook!r} is not callable; pass functions of one argument")
-    return hooks
+        super()._keep(train, factors, report, params, with_eval=with_eval)
+        self.__dict__.pop("classes_", None)
+        if self._has_labels():
+            no = -1.0 if train.values.min() < 0 else 0.0
+            self.classes_ = np.array([no, 1.0], self.item_factors_.dtype)
+            self.classes_.flags.writeable = False

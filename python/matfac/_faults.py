@@ -50,18 +50,27 @@ def _fault_of(fields: list[str], layout: TextLayout, dtype: np.dtype[Any], with_
             return f"the {role} is missing"
         if len(field) > MAX_ID_LENGTH:
             return f"the {role} has {len(field):,} characters; an id has at most {MAX_ID_LENGTH:,}"
-    if "rating" in layout.roles:
-        field = fields[layout.roles["rating"]]
-        if not field:
-            return "the rating is missing"
-        if not is_number(field):
-            return f"the rating {shorten(field)} is not a number"
-        if not math.isfinite(float(field)):
-            return f"the rating {field!r} is not finite"
-        if abs(float(field)) > float(np.finfo(dtype).max):
-            return f"the rating {field!r} is too large for {dtype} (dtype='float64' holds more)"
+    for role in ("rating", "weight"):
+        if role in layout.roles:
+            fault = _fault_of_number(fields[layout.roles[role]], role, dtype)
+            if fault:
+                return fault
     if with_times and "timestamp" in layout.roles:
         return _fault_of_time(fields[layout.roles["timestamp"]])
+    return ""
+
+
+def _fault_of_number(field: str, role: str, dtype: np.dtype[Any]) -> str:
+    if not field:
+        return f"the {role} is missing"
+    if not is_number(field):
+        return f"the {role} {shorten(field)} is not a number"
+    if not math.isfinite(float(field)):
+        return f"the {role} {field!r} is not finite"
+    if abs(float(field)) > float(np.finfo(dtype).max):
+        return f"the {role} {field!r} is too large for {dtype} (dtype='float64' holds more)"
+    if role == "weight" and float(field) < 0:
+        return f"the weight {field!r} is negative (it is how much a rating counts)"
     return ""
 
 

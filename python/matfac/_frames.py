@@ -26,6 +26,7 @@ class FrameColumns:
     times: TimeArray | None
     #: Role -> the column's name.
     names: dict[str, str | int]
+    weights: NDArray[Any] | None = None
 
 
 def columns_of(frame: Any, wanted: Mapping[str, Choice]) -> FrameColumns:
@@ -58,6 +59,7 @@ def take_columns(frame: Any, roles: Roles, must_have_times: bool) -> FrameColumn
         _to_numpy(columns["rating"], "rating") if "rating" in columns else None,
         times,
         {role: describe_column(roles[role], names) for role in columns},
+        _to_numpy(columns["weight"], "weight") if "weight" in columns else None,
     )
 
 
@@ -78,7 +80,7 @@ def _ids_of(column: nw.Series[Any], role: str) -> Any:
     """Return a column of ids; strings as the frame holds them, since NumPy would copy each."""
     import narwhals as nw
 
-    if column.dtype == nw.String:
+    if column.dtype in (nw.String, nw.Categorical, nw.Enum):
         _refuse_nulls(column, role)
         return column.to_native()
     return _to_numpy(column, role)

@@ -13,6 +13,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -32,8 +33,10 @@ MAX_COUNT = 2**31
 MAX_ID_LENGTH = 1024
 
 _CHUNK = 1 << 20
-#: How pandas, polars and pyarrow call a dtype of strings that Arrow may hold.
+#: How pandas, polars and pyarrow call a dtype of strings that Arrow may hold, and one of codes and
+#: their strings.
 _STRING_DTYPE = re.compile(r"(large_)?str(ing)?(_view)?(\[pyarrow\])?", re.IGNORECASE)
+_DICTIONARY_DTYPE = re.compile(r"(dictionary<values=(large_)?string(_view)?,|Categorical|Enum\()")
 _LARGEST_EXACT_FLOAT = 2.0**53
 _NOT_IDS = {
     "b": "a bool",
@@ -54,7 +57,7 @@ def encode(ids: object, what: str = "ids") -> tuple[IdArray, CodeArray]:
     ids : one-dimensional array or sequence
         Integers (any dtype that fits into 64 bits, negative ones too), floats that are all whole
         numbers, or strings (NumPy ``U``, ``StringDType`` or objects, lists, pandas, polars or Arrow
-        columns).
+        columns, categorical ones too).
     what : str
         How messages call the ids, for example ``"user ids"``.
 
@@ -76,7 +79,8 @@ def encode(ids: object, what: str = "ids") -> tuple[IdArray, CodeArray]:
     Notes
     -----
     O(n) for n ids, and O(d log d) for the d distinct ones unless they are integers that lie
-    densely; parallel. Arrays of integers and strings are read where they lie, Arrow columns too.
+    densely; parallel. Arrays of integers and strings are read where they lie, Arrow columns and
+    pandas' arrays of them too.
     """
     container = _container(ids, what)
     native = _encode_strings(container)
@@ -130,13 +134,17 @@ def lookup(unique_ids: IdArray, query: object, what: str = "ids") -> CodeArray:
     if is_integer:
         known_ids = np.ascontiguousarray(unique_ids, np.int64)
         return _core.lookup_integers(known_ids, np.ascontiguousarray(plain, np.int64))
-    if distinct is not None:
-        strings, codes = distinct
-        return _find_distinct(unique_ids, strings).take(codes)
-    encoder = StringEncoder()
-    codes = np.concatenate([encoder.add(chunk) for chunk in _chunks_of_strings(plain)])
-    found = _find_strings(unique_ids, encoder.strings)
-    return found.take(codes)
+    if distinct is None:
+        # Some string can be no id, and so is unknown.
+        encoder = StringEncoder()
+        codes = np.concatenate([encoder.add(chunk) for chunk in _chunks_of_strings(plain)])
+        possible = np.array([not _fault_of(string) for string in encoder.strings])
+        strings = np.array(list(compress(encoder.strings, possible)), np.str_)
+        found = np.full(len(possible), -1, np.int32)
+        found[possible] = _find_strings(unique_ids, strings)
+        return found.take(codes)
+    strings, codes = distinct
+    return _find_strings(unique_ids, strings).take(codes)
 
 
 def given_ids(ids: object | None, count: int, what: str) -> tuple[IdArray, CodeArray | None]:
@@ -235,10 +243,13 @@ def _fault_of(string: str) -> str:
 def _encode_strings(container: Any) -> tuple[IdArray, CodeArray] | None:
     """Number strings natively; None if there are none, or if one of them can be no id."""
     result: tuple[IdArray, CodeArray] | None = None
-    if not isinstance(container, np.ndarray | list):
+    if hasattr(container, "categories"):
+        result = _encode_categories(container)
+    elif not isinstance(container, np.ndarray | list):
         result = _core.encode_arrow(container.__arrow_c_stream__(), MAX_ID_LENGTH)
     elif isinstance(container, list) or container.dtype.kind == "O":
-        result = _core.encode_objects(container, MAX_ID_LENGTH)
+        if not len(container) or isinstance(container[0], str):
+            result = _core.encode_objects(container, MAX_ID_LENGTH)
     elif container.dtype.kind == "T":
         result = _core.encode_objects(container.tolist(), MAX_ID_LENGTH)
     elif container.dtype.kind == "U" and container.dtype.itemsize > 0:
@@ -248,30 +259,25 @@ def _encode_strings(container: Any) -> tuple[IdArray, CodeArray] | None:
     return result
 
 
-def _find(unique_ids: IdArray, query: NDArray[Any]) -> CodeArray:
+def _encode_categories(categorical: Any) -> tuple[IdArray, CodeArray] | None:
+    """Number the strings of a pandas categorical, which has each of them once."""
+    used, places = _core.encode_integers(categorical.codes.astype(np.int32))
+    if len(used) and used[0] < 0:
+        return None  # something is missing
+    native = _encode_strings(_container(categorical.categories.take(used), "categories"))
+    return None if native is None else (native[0], native[1].take(places))
+
+
+def _find_strings(unique_ids: IdArray, query: IdArray) -> CodeArray:
+    codes = np.full(len(query), -1, np.int32)
     if len(unique_ids) == 0:
-        return np.full(len(query), -1, np.int32)
-    position = np.searchsorted(unique_ids, query)
-    position[position == len(unique_ids)] = 0
-    return np.where(unique_ids[position] == query, position, -1).astype(np.int32)
-
-
-def _find_distinct(unique_ids: IdArray, query: IdArray) -> CodeArray:
+        return codes
     # A longer string would be cut when the widths are made the same, perhaps into a known one.
     possible = np.char.str_len(query) <= unique_ids.dtype.itemsize // 4
-    codes = np.full(len(query), -1, np.int32)
-    codes[possible] = _find(unique_ids, query[possible].astype(unique_ids.dtype))
-    return codes
-
-
-def _find_strings(unique_ids: IdArray, query: list[str]) -> CodeArray:
-    # Converting to the fixed width of the known ids cuts longer strings and trailing NULs off; such
-    # a string is unknown and must not be cut into a known one.
-    width = unique_ids.dtype.itemsize // 4
-    possible = [len(string) <= width and not string.endswith("\0") for string in query]
-    codes = np.full(len(query), -1, np.int32)
-    candidates = [string for string, keep in zip(query, possible, strict=True) if keep]
-    codes[possible] = _find(unique_ids, np.array(candidates, dtype=unique_ids.dtype))
+    candidates = query[possible].astype(unique_ids.dtype)
+    position = np.searchsorted(unique_ids, candidates)
+    position[position == len(unique_ids)] = 0
+    codes[possible] = np.where(unique_ids[position] == candidates, position, -1)
     return codes
 
 
@@ -282,7 +288,7 @@ def _chunks_of_strings(strings: NDArray[Any] | list[Any]) -> Iterator[list[str]]
 
 
 def _container(ids: object, what: str) -> Any:
-    """Return ids as a one-dimensional array, a list, or an Arrow column of strings."""
+    """Return ids as an array of one dimension, a list, or a column of strings (see there)."""
     if (
         isinstance(ids, str | bytes)
         or not isinstance(ids, Iterable)
@@ -298,7 +304,7 @@ def _container(ids: object, what: str) -> Any:
         ids = ids.data
     if not hasattr(ids, "__array__") and not isinstance(ids, range):
         return ids if type(ids) is list else list(ids)
-    column = _arrow_strings(ids)
+    column = None if isinstance(ids, np.ndarray) else _column_of_strings(ids)
     if column is not None:
         return column
     array = np.asarray(ids)
@@ -309,22 +315,32 @@ def _container(ids: object, what: str) -> Any:
     return np.ascontiguousarray(array) if array.dtype.kind == "O" else array
 
 
-def _arrow_strings(ids: Any) -> Any:
-    """Return a column of strings that Arrow holds, or None.
+def _column_of_strings(ids: Any) -> Any:
+    """Return an Arrow column of strings, or of codes and their strings, or a pandas categorical.
 
-    NumPy would make an object of every string. The column is not asked for its strings yet; whether
-    all of them are there and valid is seen when they are numbered.
+    None if ids are nothing of the kind. NumPy would make an object of every string. The column is
+    not asked for its strings yet; whether all of them are there and valid is seen when they are
+    numbered.
     """
+    dtype = getattr(ids, "dtype", getattr(ids, "type", None))
+    if hasattr(dtype, "na_value"):  # pandas: a series and an index hold an array
+        ids = getattr(ids, "array", ids)
+        categories = getattr(dtype, "categories", None)
+        if categories is not None:
+            kind = str(categories.dtype)
+            return ids if kind == "object" or _STRING_DTYPE.fullmatch(kind) else None
+        # It has strings of its own as well, which it would have to convert.
+        if getattr(dtype, "storage", "pyarrow") != "pyarrow" or not hasattr(ids, "__arrow_array__"):
+            return None
+    name = str(dtype)
+    if not _STRING_DTYPE.fullmatch(name) and not _DICTIONARY_DTYPE.match(name):
+        return None
+    if hasattr(dtype, "na_value"):
+        ids = ids.__arrow_array__()
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None and isinstance(ids, pyarrow.Array):
         ids = pyarrow.chunked_array([ids])
-    dtype = getattr(ids, "dtype", getattr(ids, "type", None))
-    if not hasattr(ids, "__arrow_c_stream__") or not _STRING_DTYPE.fullmatch(str(dtype)):
-        return None
-    # pandas has strings of its own as well, which it would have to convert.
-    if hasattr(dtype, "na_value") and getattr(dtype, "storage", "pyarrow") != "pyarrow":
-        return None
-    return ids
+    return ids if hasattr(ids, "__arrow_c_stream__") else None
 
 
 def _plain(container: Any, what: str) -> NDArray[Any] | list[Any]:
@@ -332,7 +348,8 @@ def _plain(container: Any, what: str) -> NDArray[Any] | list[Any]:
     if isinstance(container, list):
         return _plain_from_objects(container, what)
     if not isinstance(container, np.ndarray):
-        to_list = getattr(container, "to_pylist", None) or container.to_list
+        names = ("to_pylist", "to_list", "tolist")  # Arrow's, polars' and pandas'
+        to_list = next(getattr(container, name) for name in names if hasattr(container, name))
         return _plain_from_objects(to_list(), what)
     array = container
     kind = array.dtype.kind

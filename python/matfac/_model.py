@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,63 +55,19 @@ class FactorModel:
     _seen: Pattern | None
 
     def predict(self, users: object, items: object | None = None) -> Any:
-        """Estimate ratings of pairs.
-
-        Parameters
-        ----------
-        users, items : raw ids
-            Arrays or sequences that broadcast against each other, or single ids. Instead of both,
-            `Ratings` may be passed: their pairs are estimated, in CSR order.
-
-        Returns
-        -------
-        ndarray of the model's dtype, or a float for a single pair
-            For an unknown user or item, what is known is used: the other side's bias, the mean.
-
-        Raises
-        ------
-        TypeError
-            Ids of another kind (strings for integers) than the model's.
-        ValueError
-            Shapes that do not broadcast, missing ids.
-
-        Notes
-        -----
-        2F flop a pair.
-        """
-        self._require_fitted()
-        if items is None:
-            if not isinstance(users, Ratings):
-                raise TypeError(
-                    "predict(users, items) estimates pairs, predict(ratings) the pairs of Ratings; "
-                    f"got {type(users).__name__} alone (Ratings.from_frame and from_csr make "
-                    "Ratings)"
-                )
-            return self._predict_codes(*self._codes_of(users))
-        user_codes, user_shape = self._lookup(self.user_ids_, users, "users")
-        item_codes, item_shape = self._lookup(self.item_ids_, items, "items")
-        try:
-            shape = np.broadcast_shapes(user_shape, item_shape)
-        except ValueError:
-            raise ValueError(
-                f"users of shape {user_shape} and items of shape {item_shape} do not fit together: "
-                "pass one of each per pair"
-            ) from None
-        estimates = self._predict_codes(
-            np.broadcast_to(user_codes.reshape(user_shape), shape),
-            np.broadcast_to(item_codes.reshape(item_shape), shape),
-        )
-        return float(estimates[0]) if shape == () else estimates.reshape(shape)
+        """Estimate pairs, in the terms of the data."""
+        return self._estimate(users, items)
 
     def score(self, ratings: object) -> float:
         """Return the root of the mean squared error over ``ratings``, in their own units.
 
-        Unknown users and items are estimated like in `predict`. Lower is better.
+        Weighted, if the ratings have weights. Unknown users and items are estimated like in
+        `predict`. Lower is better.
         """
         self._require_fitted()
-        test = as_ratings(ratings)
+        test = self._as_ratings(ratings)
         errors = self._predict_codes(*self._codes_of(test)).astype(np.float64) - test.values
-        return float(np.sqrt(np.mean(errors * errors)))
+        return float(np.sqrt(weighted_mean(errors * errors, test)))
 
     def recommend(
         self,
@@ -221,8 +177,8 @@ class FactorModel:
     ) -> Any:
         """Return factors of users who were not in the training, the items' held fixed.
 
-        Each row minimizes the model's own objective over the new user's factors and bias, exactly;
-        a user of the training thus gets, up to rounding, what `fit` ended with under ``als``.
+        Each row minimizes the model's own objective over the new user's factors and bias; a user of
+        the training thus gets, up to rounding, what `fit` ended with under ``als``.
 
         Parameters
         ----------
@@ -249,9 +205,39 @@ class FactorModel:
 
     # ---- for the estimators ---------------------------------------------------------------------
 
+    def _estimate(self, users: object, items: object | None = None) -> Any:
+        """Return r̂ of pairs by raw ids; see `MatrixFactorization.predict`."""
+        self._require_fitted()
+        if items is None:
+            if not isinstance(users, Ratings):
+                raise TypeError(
+                    "predict(users, items) estimates pairs, predict(ratings) the pairs of Ratings; "
+                    f"got {type(users).__name__} alone (Ratings.from_frame and from_csr make "
+                    "Ratings)"
+                )
+            return self._predict_codes(*self._codes_of(users))
+        user_codes, user_shape = self._lookup(self.user_ids_, users, "users")
+        item_codes, item_shape = self._lookup(self.item_ids_, items, "items")
+        try:
+            shape = np.broadcast_shapes(user_shape, item_shape)
+        except ValueError:
+            raise ValueError(
+                f"users of shape {user_shape} and items of shape {item_shape} do not fit together: "
+                "pass one of each per pair"
+            ) from None
+        estimates = self._predict_codes(
+            np.broadcast_to(user_codes.reshape(user_shape), shape),
+            np.broadcast_to(item_codes.reshape(item_shape), shape),
+        )
+        return float(estimates[0]) if shape == () else estimates.reshape(shape)
+
     def _fold_in_settings(self) -> _core.Settings:
         """Return what `fold_in` needs of the settings that the fit used."""
         raise NotImplementedError
+
+    def _as_ratings(self, data: object, what: str = "ratings") -> Ratings:
+        """Return data that the caller holds as what the model is about."""
+        return as_ratings(data, what)
 
     def _require_fitted(self) -> None:
         if getattr(self, "item_factors_", None) is None:
@@ -280,11 +266,12 @@ class FactorModel:
 
     def _lookup(self, ids: IdArray, query: object, what: str) -> tuple[CodeArray, tuple[int, ...]]:
         """Return the codes of raw ids, flat, and the shape of the query."""
-        shape: tuple[int, ...] = np.shape(cast("Any", query))
-        flat = query
         if query is ids:
-            return np.arange(len(ids), dtype=np.int32), shape
-        if len(shape) != 1:
+            return np.arange(len(ids), dtype=np.int32), (len(ids),)
+        shape, flat = _shape_of(query), query
+        if shape == () and not isinstance(query, np.ndarray):
+            flat = [query]
+        elif len(shape) != 1:
             # As objects, so that NumPy does not make strings of integers mixed with strings.
             flat = np.ravel(query if isinstance(query, np.ndarray) else np.asarray(query, object))
         return np.ascontiguousarray(_ids.lookup(ids, flat, what)), shape
@@ -327,6 +314,10 @@ class FactorModel:
                 "seen; pass exclude_seen=False, or save with include_seen=True"
             )
         offsets, items = self._seen
+        if len(codes) == 1:
+            user = int(codes[0])
+            own = items[offsets[user] : offsets[user + 1]] if user >= 0 else items[:0]
+            return np.array([0, len(own)], np.int64), own
         if len(codes) == len(offsets) - 1 and np.array_equal(codes, np.arange(len(codes))):
             return self._seen
         starts = np.where(codes >= 0, offsets[codes], 0)
@@ -338,7 +329,7 @@ class FactorModel:
 
     def _with_model_items(self, ratings: object) -> Ratings:
         """Return ratings with the model's columns and dtype."""
-        given = as_ratings(ratings)
+        given = self._as_ratings(ratings)
         known, n_unknown = given.aligned_to(item_ids=self.item_ids_)
         if n_unknown:
             warn_user(
@@ -368,13 +359,35 @@ class FactorModel:
 
     def _ranking(self, codes: CodeArray, scores: NDArray[Any], shape: tuple[int, ...]) -> Ranking:
         """Turn codes into raw ids, in the shape of the query."""
+        if shape == ():
+            found = codes[0][codes[0] >= 0]  # what fills the row comes last
+            return Ranking(self.item_ids_[found], scores[0, : len(found)])
         filler: Any = -1 if self.item_ids_.dtype.kind == "i" else ""
         ids = np.where(codes >= 0, self.item_ids_[codes], filler)
-        if shape == ():
-            kept = codes[0] >= 0
-            return Ranking(ids[0][kept], scores[0][kept])
         width = codes.shape[1]
         return Ranking(ids.reshape((*shape, width)), scores.reshape((*shape, width)))
+
+
+def weighted_mean(errors: NDArray[Any], ratings: Ratings) -> float:
+    """Return the mean of one number a rating, in CSR order, by the weights of the ratings."""
+    weights = ratings.weights
+    if weights is None:
+        return float(np.mean(errors))
+    if not weights.any():
+        raise ValueError("all weights of the ratings are 0: there is nothing to measure")
+    return float(np.average(errors, weights=weights.astype(np.float64)))
+
+
+def _shape_of(query: Any) -> tuple[int, ...]:
+    """Return the shape of raw ids without making an array of them, where that is possible."""
+    if isinstance(query, str | int | np.generic):
+        return ()
+    if type(query) is list and set(map(type, query)) <= {str, int}:
+        return (len(query),)
+    if hasattr(query, "to_pylist") and not hasattr(query, "shape"):  # pyarrow's
+        return (len(query),)
+    shape: tuple[int, ...] = np.shape(query)
+    return shape
 
 
 def _entry(query: object, at: int) -> Any:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from matfac import _core
 from matfac._coerce import (
     FLOATS,
-    as_native,
     as_ratings,
     factor_dtype,
     integer,
@@ -28,7 +27,6 @@ from matfac._coerce import (
     writable_factors,
 )
 from matfac._ratings import Ratings
-from matfac._values import float_dtype
 
 
 def residuals(
@@ -66,13 +64,43 @@ def residuals(
     return out
 
 
-def loss(R: Ratings, U: NDArray[Any], V: NDArray[Any], *, n_threads: int = 0) -> float:
-    """Return L = ½ Σ (r_nm - u_n · v_m)², summed in float64 over the observed pairs.
+def loss(
+    R: Ratings,
+    U: NDArray[Any],
+    V: NDArray[Any],
+    *,
+    loss: str = "squared",
+    huber_threshold: float = 1.0,
+    n_threads: int = 0,
+) -> float:
+    """Return L = Σ q_nm loss(r_nm, u_n · v_m), summed in float64 over the observed pairs.
 
-    Parameters are those of `residuals`.
+    Parameters
+    ----------
+    R, U, V, n_threads
+        As for `residuals`. q are the weights of the ratings; 1 if they have none.
+    loss : str
+        With e = r̂ - r, and y = 1 where r > 0, else -1:
+
+        - ``"squared"``: ½ e²
+        - ``"absolute"``: |e|
+        - ``"huber"``: ½ e² where |e| ≤ t, else t (|e| - t / 2)
+        - ``"kullback_leibler"``: r log(r / r̂) - r + r̂; ratings of at least 0, and estimates below
+          10⁻⁶ count as 10⁻⁶
+        - ``"logistic"``: log(1 + exp(-y r̂)); ratings are labels, 1 for yes and -1 or 0 for no
+        - ``"hinge"``: max(0, 1 - y r̂); labels
+        - ``"squared_hinge"``: ½ max(0, 1 - y r̂)²; labels
+    huber_threshold : float
+        t of ``"huber"``, above 0.
+
+    Raises
+    ------
+    ValueError
+        An unknown loss, a threshold out of range, or a rating that the loss does not allow.
     """
     R, dtype, users, items = _reading(R, U, V)
-    return float(_core.loss(native_ratings(R, dtype), users, items, threads(n_threads)))
+    function = _loss_function(loss, huber_threshold)
+    return float(_core.loss(native_ratings(R, dtype), users, items, threads(n_threads), *function))
 
 
 def gradients(
@@ -80,15 +108,22 @@ def gradients(
     U: NDArray[Any],
     V: NDArray[Any],
     *,
+    loss: str = "squared",
+    huber_threshold: float = 1.0,
     out: tuple[NDArray[Any], NDArray[Any]] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the gradients of the loss, ∂L/∂U = E V and ∂L/∂V = Eᵀ U.
 
+    E holds the derivatives of the weighted losses by the estimates: the residuals r̂ - r for
+    ``"squared"``, sign(e) for ``"absolute"``, e cut to [-t, t] for ``"huber"``, 1 - r / r̂ for
+    ``"kullback_leibler"``, -y / (1 + exp(y r̂)) for ``"logistic"``, and where y r̂ < 1 -y for
+    ``"hinge"`` and r̂ - y for ``"squared_hinge"``, else 0.
+
     Parameters
     ----------
-    R, U, V, n_threads
-        As for `residuals`.
+    R, U, V, loss, huber_threshold, n_threads
+        As for `loss`. At the kinks of ``"absolute"`` and ``"hinge"`` the derivative is 0.
     out : pair of ndarrays, shapes (N, F) and (M, F), optional
         Where to write them; no part of U or V.
 
@@ -101,12 +136,14 @@ def gradients(
     6F flop a rating, in one pass over the ratings without a copy of them.
     """
     R, dtype, users, items = _reading(R, U, V)
+    function = _loss_function(loss, huber_threshold)
     given = (None, None) if out is None else tuple(out)
     if len(given) != 2:
         raise ValueError(f"out must be a pair of arrays, got {len(given)}")
     user_out = output_array(given[0], users.shape, dtype, "out[0]")
     item_out = output_array(given[1], items.shape, dtype, "out[1]")
-    _core.gradients(native_ratings(R, dtype), users, items, user_out, item_out, threads(n_threads))
+    native, count = native_ratings(R, dtype), threads(n_threads)
+    _core.gradients(native, users, items, user_out, item_out, count, *function)
     return user_out, item_out
 
 
@@ -180,24 +217,23 @@ def sgd_epoch(
 
 
 def sgd_order(
-    R: Ratings,
-    n_factors: int,
-    *,
-    seed: int = 0,
-    epoch: int = 0,
-    dtype: DTypeLike = "float32",
-    n_threads: int = 0,
+    R: Ratings, *, seed: int = 0, epoch: int = 0, n_threads: int = 0
 ) -> NDArray[np.int64]:
     """Return the order in which `sgd_epoch` takes the ratings: positions in CSR order, (nnz,).
 
-    It depends on the length of the factors' rows too: ratings are grouped so that the rows they
-    touch fit the processor's cache.
+    Users are in a random order, items by popularity; both are cut into segments, and the blocks of
+    ratings of a segment of users and one of items follow each other in a random order.
     """
-    native = as_native(as_ratings(R, "R"), float_dtype(dtype))
-    n_factors = integer("n_factors", n_factors, least=1)
+    R = as_ratings(R, "R")
     run = seed_from(seed, "seed"), integer("epoch", epoch, below=2**63), threads(n_threads)
-    order: NDArray[np.int64] = _core.sgd_order(native, n_factors, *run)
+    order: NDArray[np.int64] = _core.sgd_order(native_ratings(R, R.dtype), *run)
     return order
+
+
+def _loss_function(loss: object, huber_threshold: object) -> tuple[str, float]:
+    if not isinstance(loss, str):
+        raise TypeError(f"loss={loss!r}: expected a name, a string")
+    return loss, number("huber_threshold", huber_threshold)
 
 
 def _reading(

@@ -15,25 +15,33 @@ from matfac._ids import IdArray
 
 if TYPE_CHECKING:
     from matfac._estimator import MatrixFactorization
+    from matfac._estimator_base import Estimator
+    from matfac._implicit import ImplicitFactorization
 
+#: The entry that names the class of the model; files of earlier versions are without.
+_CLASS = "estimator"
 #: Parameters that the format writes itself, and those that say how to run, not what the model is.
 _NOT_KEPT = ("n_factors", "dtype", "init", "n_threads", "verbose")
 #: What a fit leaves behind besides the parameters of the model.
 _RESULTS = (
     "regularization_",
     "bias_regularization_",
+    "huber_threshold_",
+    "classes_",
     "n_iter_",
     "best_iteration_",
     "stop_reason_",
     "history_",
 )
 #: Entries that are text; all others are JSON.
-_STRINGS = ("solver", "loss", "stop_reason_")
+_STRINGS = ("solver", "loss", "row_solver", "negatives", "stop_reason_")
 
 
-def save(model: MatrixFactorization, path: str | os.PathLike[str], include_seen: bool) -> None:
-    """Write a fitted model; see `MatrixFactorization.save`."""
+def save(model: Estimator, path: str | os.PathLike[str], include_seen: bool) -> None:
+    """Write a fitted model; see `Estimator.save`."""
     entries = {k: v for k, v in model._fitted_params.items() if k not in _NOT_KEPT}
+    entries = {k: v for k, v in entries.items() if v is not None or k not in _STRINGS}
+    entries[_CLASS] = next(name for name, cls in _classes().items() if isinstance(model, cls))
     if not isinstance(entries["random_state"], int | np.integer | None):
         del entries["random_state"]  # a generator, which has moved on since
     entries |= {name: getattr(model, name) for name in _RESULTS if hasattr(model, name)}
@@ -50,8 +58,10 @@ def save(model: MatrixFactorization, path: str | os.PathLike[str], include_seen:
     )
 
 
-def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> MatrixFactorization:
-    """Load a model that `MatrixFactorization.save` or the C++ library wrote.
+def load(
+    path: str | os.PathLike[str], *, verify_checksum: bool = True
+) -> MatrixFactorization | ImplicitFactorization:
+    """Load a model that `MatrixFactorization.save`, `ImplicitFactorization.save` or C++ wrote.
 
     The file is mapped: the factors are read-only views of it, nothing is copied, and processes that
     load the same file share its memory. Nothing in it is executed.
@@ -65,8 +75,8 @@ def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> Matri
 
     Returns
     -------
-    MatrixFactorization
-        Fitted, with the parameters that it was saved with.
+    MatrixFactorization or ImplicitFactorization
+        Whichever was saved, fitted, with the parameters that it was saved with.
 
     Raises
     ------
@@ -78,7 +88,7 @@ def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> Matri
     from matfac._estimator import MatrixFactorization
 
     content = _core.load_model(os.fspath(path), verify_checksum)
-    model = MatrixFactorization()
+    model = _empty_model(path, content["metadata"])
     written = {
         name: _value(path, name, text)
         for name, text in content["metadata"].items()
@@ -99,9 +109,81 @@ def load(path: str | os.PathLike[str], *, verify_checksum: bool = True) -> Matri
     model.item_ids_ = _unpacked(content["item_ids"])
     model._seen = content["seen"]
     model._fitted_params = model.get_params()
+    if isinstance(model, MatrixFactorization) and model._has_labels():
+        results["classes_"] = _labels(path, results.get("classes_", (0, 1)), model)
     for name, value in results.items():
         setattr(model, name, value)
     return model
+
+
+def _empty_model(
+    path: str | os.PathLike[str], metadata: dict[str, str]
+) -> MatrixFactorization | ImplicitFactorization:
+    """Return a model of the class that the file names, or else of the one that has its loss."""
+    from matfac._estimator_base import IMPLICIT_LOSSES
+
+    classes = _classes()
+    is_implicit = metadata.get("loss") in IMPLICIT_LOSSES
+    name = metadata.get(_CLASS, list(classes)[is_implicit])
+    if name not in classes:
+        raise _core.ModelFileError(
+            f"{os.fspath(path)}: the model is of class {name[:60]!r}, which this version does not "
+            f"know (it knows {' and '.join(classes)}); load it with the version that wrote it"
+        )
+    return classes[name]()
+
+
+def _classes() -> dict[str, type[MatrixFactorization | ImplicitFactorization]]:
+    """Return the classes of models that files hold, by name: for ratings, for interactions."""
+    from matfac._estimator import MatrixFactorization
+    from matfac._implicit import ImplicitFactorization
+
+    return {
+        "MatrixFactorization": MatrixFactorization,
+        "ImplicitFactorization": ImplicitFactorization,
+    }
+
+
+def _labels(path: str | os.PathLike[str], found: Any, model: Estimator) -> NDArray[Any]:
+    if found not in ((0, 1), (-1, 1)):
+        raise _core.ModelFileError(
+            f"{os.fspath(path)}: the metadata entry 'classes_' should be [0, 1] or [-1, 1], but it "
+            f"is {str(found)[:60]}; this is a matter of the program that wrote the file"
+        )
+    labels: NDArray[Any] = np.array(found, model.item_factors_.dtype)
+    labels.flags.writeable = False
+    return labels
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a model file says of itself and its fit; errors as for `load`.
+
+    Its origin and size, then what was written beside the parameters: the history and what was left
+    open are left out.
+    """
+    content = _core.load_model(os.fspath(path), True)
+    users, items = content["user_factors"], content["item_factors"]
+    result = {
+        "library_version": content["library_version"],
+        "checksum": content["checksum"],
+        "n_users": len(users),
+        "n_items": len(items),
+        "n_factors": items.shape[1],
+        "dtype": items.dtype.name,
+        "n_seen": None if content["seen"] is None else len(content["seen"][1]),
+    }
+    for name, text in content["metadata"].items():
+        if name != "history_":
+            result.setdefault(name, _shown(text))
+    return {name: value for name, value in result.items() if value is not None}
+
+
+def _shown(text: str) -> Any:
+    """Return an entry of whatever program wrote it: as JSON if it is that, else as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _text(value: object) -> str:

@@ -24,9 +24,11 @@ class Progress:
         """Show an iteration's numbers."""
         if self._bar is None:
             return
-        shown = {"train_rmse": f"{info['train_rmse']:.4f}"}
-        if "eval_rmse" in info:
-            shown["eval_rmse"] = f"{info['eval_rmse']:.4f}"
+        shown = {
+            key: f"{value:.4f}"
+            for key, value in info.items()
+            if key.startswith(("train_", "eval_"))
+        }
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 

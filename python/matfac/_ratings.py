@@ -12,7 +12,7 @@ from matfac import _compressed, _ids, _selecting
 from matfac._ids import CodeArray, IdArray
 from matfac._ratings_base import RatingsBase
 from matfac._triplets import NativeRatings, Triplets, check_duplicates_policy, compress
-from matfac._values import as_times, as_values, float_dtype
+from matfac._values import as_times, as_values, as_weights, float_dtype
 
 if TYPE_CHECKING:
     from matfac._reading import ReadGuess
@@ -41,6 +41,12 @@ class Ratings(RatingsBase):
     or ``"error"``. The default, None, keeps the last and issues a `DuplicateRatingsWarning`; a
     policy that is stated does not warn.
 
+    *Weights* say how much each rating counts in every loss and error (2: as much as two such
+    ratings, 0: not at all); without them all count alike, 1. Of a pair that occurs more than once
+    ``"first"`` and ``"last"`` keep that rating's weight. ``"mean"`` weights the mean and keeps the
+    sum of the weights, which to the squared loss is the same as all of the pair's ratings.
+    ``"sum"`` keeps the weight, which must be the same for all ratings of the pair.
+
     *Copies.* `from_csr` and `from_csr_arrays` read arrays of the right dtype and layout where they
     lie and issue a `CopyWarning` when they cannot. The arrays that the properties return are
     read-only views. Whoever changes the memory that was passed in changes the ratings.
@@ -65,6 +71,7 @@ class Ratings(RatingsBase):
         items: object,
         values: object | None = None,
         *,
+        weights: object | None = None,
         timestamps: object | None = None,
         duplicates: str | None = None,
         dtype: DTypeLike | None = None,
@@ -78,6 +85,8 @@ class Ratings(RatingsBase):
             are all whole numbers, or strings (NumPy, pandas, polars, Arrow, lists).
         values : one-dimensional array or sequence of finite numbers, optional
             The ratings. None makes every rating 1 (the user is known to have chosen the item).
+        weights : one-dimensional array or sequence of finite numbers of at least 0, optional
+            How much each rating counts; stored in the dtype of the ratings. See the class.
         timestamps : one-dimensional array or sequence, optional
             When each rating was given: numbers, dates or ISO 8601 strings.
         duplicates : {None, "error", "first", "last", "mean", "sum"}
@@ -90,7 +99,8 @@ class Ratings(RatingsBase):
         ------
         ValueError
             Empty input, different lengths, ids that are missing, fractional or mixed, values that
-            are NaN, infinite or too large for the dtype. The message names the position.
+            are NaN, infinite or too large for the dtype, weights that are that or negative. The
+            message names the position.
         TypeError
             Objects that are no ids or no numbers: bool, bytes, dates, ...
 
@@ -120,6 +130,8 @@ class Ratings(RatingsBase):
         ratings = as_values(values, dtype, describe, n_ratings)
         times = None if timestamps is None else as_times(timestamps, n_ratings)
         triplets = Triplets(user_ids, item_ids, user_codes, item_codes, ratings, times)
+        if weights is not None:
+            triplets.weights = as_weights(weights, ratings.dtype, describe, n_ratings)
         return cls._from_triplets(triplets, duplicates)
 
     @classmethod
@@ -134,6 +146,7 @@ class Ratings(RatingsBase):
         cls,
         matrix: Any,
         *,
+        weights: object | None = None,
         user_ids: object | None = None,
         item_ids: object | None = None,
         duplicates: str | None = None,
@@ -149,6 +162,10 @@ class Ratings(RatingsBase):
         ----------
         matrix : scipy.sparse matrix or array, shape (n_users, n_items)
             Stored zeros are ratings, except in the BSR and DIA formats, which pad with zeros.
+        weights : array or sequence, shape (nnz,), or scipy.sparse matrix, optional
+            How much each rating counts: an array in the order of ``matrix.data`` (read where it
+            lies in the dtype of the ratings), or a sparse matrix that has an entry where ``matrix``
+            has one. See the class.
         user_ids, item_ids : array or sequence, optional
             The raw id of each row and of each column, all different; 0, 1, 2, ... when not given.
             When they are not in ascending order the ratings are reordered to be (a copy):
@@ -165,7 +182,7 @@ class Ratings(RatingsBase):
         TypeError
             Not a SciPy sparse object; a dense matrix cannot tell absent from 0.
         """
-        made = _compressed.from_scipy(matrix, user_ids, item_ids, duplicates, dtype)
+        made = _compressed.from_scipy(matrix, user_ids, item_ids, duplicates, dtype, weights)
         return cls._new(made.native, made.user_ids, made.item_ids)
 
     @classmethod
@@ -176,6 +193,7 @@ class Ratings(RatingsBase):
         values: NDArray[Any],
         n_items: int,
         *,
+        weights: object | None = None,
         user_ids: object | None = None,
         item_ids: object | None = None,
         duplicates: str | None = None,
@@ -193,6 +211,8 @@ class Ratings(RatingsBase):
             The ratings; float32 and float64 are read where they lie.
         n_items : int
             The number of columns.
+        weights : array or sequence, shape (nnz,), optional
+            How much each rating counts; read where it lies in the dtype of the ratings.
         user_ids, item_ids, duplicates, dtype
             As for `from_csr`, and so are the errors.
         """
@@ -200,7 +220,7 @@ class Ratings(RatingsBase):
             raise TypeError(f"n_items={n_items!r}: expected an integer")
         if n_items < 1:
             raise ValueError(f"n_items={n_items}: there must be at least one item")
-        rows = _compressed.Rows(offsets, items, values, int(n_items))
+        rows = _compressed.Rows(offsets, items, values, int(n_items), weights)
         made = _compressed.from_rows(rows, user_ids, item_ids, duplicates, dtype)
         return cls._new(made.native, made.user_ids, made.item_ids)
 
@@ -213,6 +233,7 @@ class Ratings(RatingsBase):
         item: str | int | None = None,
         rating: str | int | Literal[False] | None = None,
         timestamp: str | int | Literal[False] | None = None,
+        weight: str | int | Literal[False] | None = None,
         duplicates: str | None = None,
         dtype: DTypeLike | None = None,
     ) -> Ratings:
@@ -229,6 +250,9 @@ class Ratings(RatingsBase):
             order user, item, rating, timestamp. ``rating=False`` makes every rating 1;
             ``timestamp=False`` leaves times out. A guessed timestamp column that holds no times is
             left out.
+        weight : str or int, optional
+            The column of the weights. It is never guessed: a column of that name mostly holds the
+            ratings themselves.
         duplicates, dtype
             As for `from_arrays`.
 
@@ -243,12 +267,20 @@ class Ratings(RatingsBase):
         from matfac._frames import columns_of
 
         columns = columns_of(
-            frame, {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+            frame,
+            {
+                "user": user,
+                "item": item,
+                "rating": rating,
+                "timestamp": timestamp,
+                "weight": weight,
+            },
         )
         return cls.from_arrays(
             columns.users,
             columns.items,
             columns.values,
+            weights=columns.weights,
             timestamps=columns.times,
             duplicates=duplicates,
             dtype=dtype,
@@ -266,6 +298,7 @@ class Ratings(RatingsBase):
         item: str | int | None = None,
         rating: str | int | Literal[False] | None = None,
         timestamp: str | int | Literal[False] | None = None,
+        weight: str | int | Literal[False] | None = None,
         encoding: str = "utf-8",
         string_ids: bool = False,
         duplicates: str | None = None,
@@ -287,7 +320,7 @@ class Ratings(RatingsBase):
             lines.
         header : bool, optional
             Whether the first line holds names. None: it does if no field of it is a number.
-        user, item, rating, timestamp
+        user, item, rating, timestamp, weight
             As for `from_frame`.
         encoding : str
             Of text.
@@ -306,9 +339,9 @@ class Ratings(RatingsBase):
         FileNotFoundError
             There is no such file.
         ValueError
-            An empty file, a line with too few or too many fields, a missing id, a rating that is
-            missing, not a number, NaN or infinite, text in another encoding. The message names the
-            file, the line number, the text and the remedy.
+            An empty file, a line with too few or too many fields, a missing id, a rating or a
+            weight that is missing, not a number, NaN or infinite, a negative weight, text in
+            another encoding. The message names the file, the line number, the text and the remedy.
         ImportError
             Parquet without pyarrow.
         """
@@ -319,7 +352,13 @@ class Ratings(RatingsBase):
             format=format,
             separator=separator,
             header=header,
-            columns={"user": user, "item": item, "rating": rating, "timestamp": timestamp},
+            columns={
+                "user": user,
+                "item": item,
+                "rating": rating,
+                "timestamp": timestamp,
+                "weight": weight,
+            },
             encoding=encoding,
             string_ids=string_ids,
             dtype=None if dtype is None else float_dtype(dtype),

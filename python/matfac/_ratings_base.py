@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from matfac import _core, _ids
+from matfac import _ids
 from matfac._ids import CodeArray, IdArray
-from matfac._triplets import NativeRatings
-from matfac._values import TimeArray, ValueArray, as_values, float_dtype
+from matfac._triplets import NativeRatings, native_of
+from matfac._values import TimeArray, ValueArray, as_values, as_weights, float_dtype
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -97,6 +97,12 @@ class RatingsBase:
         return _frozen(self._native.values)
 
     @property
+    def weights(self) -> ValueArray | None:
+        """How much each rating counts, in CSR order, (nnz,) read-only; None: all alike, 1."""
+        weights = self._native.weights
+        return None if weights is None else _frozen(weights)
+
+    @property
     def user_ids(self) -> IdArray:
         """The raw id of each row, (n_users,) int64 or str, ascending, read-only."""
         return self._user_ids
@@ -118,12 +124,18 @@ class RatingsBase:
 
     @property
     def mean(self) -> float:
-        """The mean rating, computed in float64; NaN without ratings."""
-        return float(self._native.values.mean(dtype=np.float64)) if self.nnz else float("nan")
+        """The mean rating (weighted by `weights`), computed in float64; NaN without ratings."""
+        values, weights = self._native.values, self._native.weights
+        if not self.nnz or (weights is not None and not weights.any()):
+            return float("nan")
+        if weights is None:
+            return float(values.mean(dtype=np.float64))
+        return float(np.average(values.astype(np.float64), weights=weights))
 
     def __repr__(self) -> str:
         shape = f"{self.n_users:,} users x {self.n_items:,} items"
-        return f"Ratings({shape}, {self.nnz:,} ratings, {self.dtype})"
+        weighted = "" if self._native.weights is None else ", weighted"
+        return f"Ratings({shape}, {self.nnz:,} ratings, {self.dtype}{weighted})"
 
     # ---- taking out -----------------------------------------------------------------------------
 
@@ -139,13 +151,17 @@ class RatingsBase:
         return _ids.lookup(self._item_ids, ids, "items")
 
     def to_arrays(self) -> tuple[IdArray, IdArray, ValueArray]:
-        """Return raw users, raw items and values, each (nnz,), in CSR order; values are shared."""
+        """Return raw users, raw items and values, each (nnz,), in CSR order; values are shared.
+
+        `weights` and `timestamps` are in the same order.
+        """
         users = np.repeat(self._user_ids, np.diff(self._native.offsets))
         return users, self._item_ids[self._native.items], self.values
 
     def to_scipy(self) -> Any:
         """Return a ``scipy.sparse.csr_array`` that shares items and values, read-only.
 
+        Weights are left out; ``Ratings.from_csr(X, weights=R.weights)`` joins them again.
         The offsets are a copy. From 2**31 ratings on SciPy needs 64-bit item codes, and these are a
         copy as well.
         """
@@ -160,19 +176,24 @@ class RatingsBase:
     def astype(self, dtype: DTypeLike) -> Self:
         """Return the same ratings as float32 or float64; offsets, items and ids are shared.
 
-        Raises ValueError for a rating too large for float32. Returns itself when nothing changes.
+        Weights have the dtype of the ratings. Raises ValueError for a rating or a weight too large
+        for float32. Returns itself when nothing changes.
         """
         if float_dtype(dtype) == self.dtype:
             return self
-        values = as_values(self._native.values, dtype, "position {} of CSR order".format)
-        kind: Any = _core.RatingsF32 if values.dtype == np.float32 else _core.RatingsF64
-        native = kind(self.n_items, self._native.offsets, self._native.items, values)
+        describe = "position {} of CSR order".format
+        values, weights = as_values(self._native.values, dtype, describe), self._native.weights
+        if weights is not None:
+            weights = as_weights(weights, dtype, describe)
+        native = native_of(
+            len(self._item_ids), self._native.offsets, self._native.items, values, weights
+        )
         return self._new(native, self._user_ids, self._item_ids, self._timestamps, self._source)
 
     def __reduce__(self) -> tuple[Any, ...]:
         native = self._native
         arrays = (native.offsets, native.items, native.values, self._user_ids, self._item_ids)
-        return _rebuild, (type(self), *arrays, self._timestamps, self._source)
+        return _rebuild, (type(self), *arrays, self._timestamps, self._source, native.weights)
 
 
 def _rebuild(
@@ -184,10 +205,10 @@ def _rebuild(
     item_ids: IdArray,
     timestamps: TimeArray | None,
     source: ReadGuess | None,
+    weights: ValueArray | None = None,
 ) -> RatingsBase:
     """Unpickle; the core validates the arrays again."""
-    kind: Any = _core.RatingsF32 if values.dtype == np.float32 else _core.RatingsF64
-    native = kind(len(item_ids), offsets, items, values)
+    native = native_of(len(item_ids), offsets, items, values, weights)
     return cls._new(native, user_ids, item_ids, timestamps, source)
 
 

@@ -23,7 +23,7 @@ from matfac._faults import find_fault
 from matfac._ids import CodeArray, IdArray, StringEncoder, encode
 from matfac._sniffing import N_LINES, TextLayout, sniff, split_line
 from matfac._triplets import Triplets
-from matfac._values import TimeArray, as_times, as_values
+from matfac._values import TimeArray, as_times, as_values, as_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +56,8 @@ class ReadGuess:
     header : bool
         Whether the first line was taken as names.
     columns : dict
-        Role (user, item, rating, timestamp) -> the column's name, or its position from 0 where the
-        columns have no names.
+        Role (user, item, rating, timestamp, weight) -> the column's name, or its position from 0
+        where the columns have no names.
     """
 
     path: str
@@ -159,7 +159,12 @@ def _read_parquet(file: Path, name: str, options: ReadOptions) -> tuple[Triplets
     values = np.ones(len(users), np.float32) if columns.values is None else columns.values
     ratings = as_values(values, options.dtype, lambda at: f"row {at} (from 0) of {name}")
     guess = ReadGuess(name, "parquet", None, True, columns.names)
-    return Triplets(user_ids, item_ids, users, items, ratings, columns.times), guess
+    triplets = Triplets(user_ids, item_ids, users, items, ratings, columns.times)
+    if columns.weights is not None:
+        triplets.weights = as_weights(
+            columns.weights, ratings.dtype, lambda at: f"row {at} (from 0) of {name}"
+        )
+    return triplets, guess
 
 
 @contextmanager
@@ -244,6 +249,7 @@ def _parse(
     encoders = {"user": StringEncoder(), "item": StringEncoder()}
     codes: dict[str, list[CodeArray]] = {"user": [], "item": []}
     values: list[NDArray[Any]] = []
+    weights: list[NDArray[Any]] = []
     times: list[NDArray[Any]] = []
     for chunk in _chunks(file, layout, options, time_dtype):
         for role, encoder in encoders.items():
@@ -251,6 +257,9 @@ def _parse(
         if "rating" in roles:
             part = chunk[roles["rating"]].to_numpy()
             values.append(as_values(part, options.dtype or np.float32, str))
+        if "weight" in roles:
+            part = chunk[roles["weight"]].to_numpy()
+            weights.append(as_weights(part, options.dtype or np.float32, str))
         if "timestamp" in roles:
             times.append(chunk[roles["timestamp"]].to_numpy())
     if not codes["user"]:
@@ -260,7 +269,8 @@ def _parse(
     ratings: NDArray[Any]
     ratings = np.concatenate(values) if values else np.ones(len(users), options.dtype or np.float32)
     stamps: TimeArray | None = as_times(np.concatenate(times)) if times else None
-    return Triplets(user_ids, item_ids, users, items, ratings, stamps)
+    given = np.concatenate(weights) if weights else None
+    return Triplets(user_ids, item_ids, users, items, ratings, stamps, given)
 
 
 def _chunks(
@@ -276,8 +286,9 @@ def _chunks(
     # One more column takes what is too much: the parser itself does not check each chunk's first
     # line. The dtypes are stated, so that it guesses none from a part of the file.
     dtypes: dict[int, Any] = dict.fromkeys(range(width + 1), object)
-    if "rating" in layout.roles:
-        dtypes[step * layout.roles["rating"]] = np.float64
+    for role in ("rating", "weight"):
+        if role in layout.roles:
+            dtypes[step * layout.roles[role]] = np.float64
     if time_dtype is not None:
         dtypes[step * layout.roles["timestamp"]] = time_dtype
     reader = pd.read_csv(

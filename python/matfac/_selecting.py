@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matfac._coerce import generator_from
 from matfac._ids import CodeArray
 from matfac._triplets import NativeRatings
 
@@ -16,18 +17,28 @@ Positions = NDArray[np.int64]
 def take(native: NativeRatings, positions: Positions) -> NativeRatings:
     """Return the ratings at ascending positions, in the same shape."""
     offsets = np.searchsorted(positions, native.offsets).astype(np.int64, copy=False)
+    return _of(native, native.n_items, offsets, native.items[positions], positions)
+
+
+def _of(
+    native: NativeRatings,
+    n_items: int,
+    offsets: NDArray[np.int64],
+    items: CodeArray,
+    positions: Positions,
+) -> NativeRatings:
+    """Return rows of these items with the values and weights from ``positions``."""
     kind: Any = type(native)
-    taken: NativeRatings = kind(
-        native.n_items, offsets, native.items[positions], native.values[positions]
-    )
-    return taken
+    weights = None if native.weights is None else native.weights[positions]
+    rows: NativeRatings = kind(n_items, offsets, items, native.values[positions], weights)
+    return rows
 
 
 def random_mask(
     nnz: int, n_chosen: int, random_state: int | np.random.Generator | None
 ) -> NDArray[np.bool_]:
     """Choose ``n_chosen`` of ``nnz`` ratings, each set of them equally likely."""
-    generator = np.random.default_rng(random_state)
+    generator = generator_from(random_state)
     mask = np.zeros(nnz, np.bool_)
     mask[generator.choice(nnz, n_chosen, replace=False, shuffle=False)] = True
     return mask
@@ -76,8 +87,4 @@ def recode(
     ends = np.searchsorted(positions, native.offsets)
     counts = np.zeros(n_users + 1, np.int64)
     counts[1:][new_user_codes[new_user_codes >= 0]] = np.diff(ends)[new_user_codes >= 0]
-    kind: Any = type(native)
-    recoded: NativeRatings = kind(
-        n_items, np.cumsum(counts), items[positions], native.values[positions]
-    )
-    return recoded, positions
+    return _of(native, n_items, np.cumsum(counts), items[positions], positions), positions

@@ -29,6 +29,7 @@ class Triplets:
     items: CodeArray
     values: ValueArray
     times: TimeArray | None = None
+    weights: ValueArray | None = None  # of the values' dtype
 
 
 def check_duplicates_policy(duplicates: str | None) -> None:
@@ -40,6 +41,19 @@ def check_duplicates_policy(duplicates: str | None) -> None:
         )
 
 
+def native_of(
+    n_items: int,
+    offsets: NDArray[np.int64],
+    items: CodeArray,
+    values: ValueArray,
+    weights: ValueArray | None = None,
+) -> NativeRatings:
+    """Return the core's ratings that share these arrays; it validates them."""
+    kind: Any = _core.RatingsF32 if values.dtype == np.float32 else _core.RatingsF64
+    native: NativeRatings = kind(n_items, offsets, items, values, weights)
+    return native
+
+
 def compress(triplets: Triplets, duplicates: str | None) -> tuple[NativeRatings, TimeArray | None]:
     """Sort the triplets by user and item and settle duplicates.
 
@@ -48,34 +62,80 @@ def compress(triplets: Triplets, duplicates: str | None) -> tuple[NativeRatings,
     """
     check_duplicates_policy(duplicates)
     # Duplicates that are an error are found after the fact, so that the message can hold raw ids.
-    policy = "last" if duplicates in (None, "error") else duplicates
+    policy = duplicates if duplicates not in (None, "error") else "last"
     native, n_duplicates = _native(triplets, triplets.values, policy)
     if n_duplicates and duplicates in (None, "error"):
         _report(triplets, native, n_duplicates, duplicates)
+    if triplets.weights is not None:
+        native = _weighted(triplets, native, triplets.weights, policy, n_duplicates)
     if triplets.times is None:
         return native, None
-    kept = _positions_kept(triplets, policy, n_duplicates)
-    return native, triplets.times[kept]
+    order = triplets.times if n_duplicates and policy in ("mean", "sum") else None
+    return native, triplets.times[_positions_kept(triplets, policy, order)]
 
 
-def _native(
-    triplets: Triplets, values: NDArray[Any], policy: str | None
-) -> tuple[NativeRatings, int]:
+def _weighted(
+    triplets: Triplets,
+    native: NativeRatings,
+    weights: ValueArray,
+    policy: str,
+    n_duplicates: int,
+) -> NativeRatings:
+    """Return the ratings with their weights; a mean is anew, since it is weighted."""
+    values, dtype = native.values, native.values.dtype
+    if n_duplicates and policy == "mean":
+        # Σ q (r - r̂)² over a pair's ratings is Σ q (r̄ - r̂)² and a constant, r̄ = Σ q r / Σ q.
+        exact = weights.astype(np.float64)
+        count, total, weighted = (
+            _native(triplets, terms, "sum")[0].values
+            for terms in (np.ones_like(exact), exact, exact * triplets.values)
+        )
+        chosen = (count > 1) & (total > 0)
+        mean = weighted / np.where(chosen, total, 1)
+        values = np.where(chosen, mean, values).astype(dtype)
+        with np.errstate(over="ignore"):
+            kept = total.astype(dtype)
+        if not np.isfinite(kept).all():
+            raise ValueError("weights: their sum for a pair is too large; pass dtype='float64'")
+    else:
+        if n_duplicates and policy == "sum":
+            _refuse_unequal_weights(triplets, weights)
+        kept = weights[_positions_kept(triplets, "last" if policy == "sum" else policy)]
+    return native_of(native.n_items, native.offsets, native.items, values, kept)
+
+
+def _refuse_unequal_weights(triplets: Triplets, weights: ValueArray) -> None:
+    ends = [weights[_positions_kept(triplets, "last", order)] for order in (weights, -weights)]
+    unequal = ends[0] != ends[1]
+    if unequal.any():
+        at = int(unequal.argmax())
+        native, _ = _native(triplets, triplets.values, "last")
+        row = int(np.searchsorted(native.offsets, at, side="right")) - 1
+        raise ValueError(
+            f"weights: user {triplets.user_ids[row].item()!r} rated item "
+            f"{triplets.item_ids[native.items[at]].item()!r} with the weights {ends[1][at]:g} and "
+            f"{ends[0][at]:g}; duplicates='sum' needs equal weights of a pair, 'mean' does not"
+        )
+
+
+def _native(triplets: Triplets, values: NDArray[Any], policy: str) -> tuple[NativeRatings, int]:
     n_users, n_items = len(triplets.user_ids), len(triplets.item_ids)
     users, items = np.ascontiguousarray(triplets.users), np.ascontiguousarray(triplets.items)
-    native, count = _core.ratings_from_triplets(users, items, values, n_users, n_items, str(policy))
+    native, count = _core.ratings_from_triplets(users, items, values, n_users, n_items, policy)
     return native, int(count)
 
 
-def _positions_kept(triplets: Triplets, policy: str | None, n_duplicates: int) -> NDArray[np.int64]:
-    """Return, for each rating kept, the position of the triplet whose time it takes.
+def _positions_kept(
+    triplets: Triplets, policy: str, order_by: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
+    """Return, for each rating kept, the position of the triplet whose time or weight it takes.
 
-    The positions go through the same machinery as if they were values (exact in float64). A mean or
-    sum takes the latest time of its pair: the last one when the triplets come in the order of time.
+    The positions go through the same machinery as if they were values (exact in float64). With
+    ``order_by`` it is the triplet of each pair where that is largest, the last of equals: the last
+    one when the triplets come in its order.
     """
-    assert triplets.times is not None
-    if n_duplicates and policy in ("mean", "sum"):
-        order = np.argsort(triplets.times, kind="stable")
+    if order_by is not None:
+        order = np.argsort(order_by, kind="stable")
         moved = Triplets(
             triplets.user_ids,
             triplets.item_ids,
@@ -85,7 +145,7 @@ def _positions_kept(triplets: Triplets, policy: str | None, n_duplicates: int) -
         )
         native, _ = _native(moved, order.astype(np.float64), "last")
     else:
-        positions = np.arange(len(triplets.times), dtype=np.float64)
+        positions = np.arange(len(triplets.users), dtype=np.float64)
         native, _ = _native(triplets, positions, policy)
     return native.values.astype(np.int64)
 

@@ -17,14 +17,13 @@ ValueArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 #: Time stamps: dtype int64, float64 or datetime64.
 TimeArray: TypeAlias = NDArray[Any]
 
-_WHAT = "values"
-
 
 def as_values(
     values: object,
     dtype: DTypeLike | None,
     describe: Callable[[int], str],
     length: int | None = None,
+    what: str = "values",
 ) -> ValueArray:
     """Return ratings as contiguous, finite float32 or float64; the same array if it is that.
 
@@ -37,6 +36,8 @@ def as_values(
         Turns a position into words for messages (to name the user and the item).
     length : int, optional
         How many there must be.
+    what : str
+        What the messages call them.
 
     Raises
     ------
@@ -45,15 +46,36 @@ def as_values(
     TypeError
         For values that are no real numbers.
     """
-    array = _one_dimensional(values, _WHAT, length)
-    array = _numbers(array, describe)
+    array = _one_dimensional(values, what, length)
+    array = _numbers(array, describe, what)
     target = _float_dtype(array.dtype, dtype)
     if array.dtype.kind == "f":
-        _refuse_non_finite(array, array, describe)
+        _refuse_non_finite(array, array, describe, what)
     with np.errstate(over="ignore"):
         result = np.ascontiguousarray(array, dtype=target)
     if result is not array:
-        _refuse_non_finite(result, array, describe)
+        _refuse_non_finite(result, array, describe, what)
+    return result
+
+
+def as_weights(
+    weights: object,
+    dtype: DTypeLike,
+    describe: Callable[[int], str],
+    length: int | None = None,
+) -> ValueArray:
+    """Return the weights of ratings as `as_values` would, in the ratings' dtype and not negative.
+
+    Raises ValueError for a negative one too.
+    """
+    result = as_values(weights, dtype, describe, length, "weights")
+    negative = result < 0
+    if negative.any():
+        at = int(negative.argmax())
+        raise ValueError(
+            f"weights: {result[at].item()!r} at {describe(at)} is negative; a weight is how much a "
+            "rating counts, at least 0"
+        )
     return result
 
 
@@ -94,9 +116,9 @@ def _one_dimensional(entries: object, what: str, length: int | None) -> NDArray[
     return array
 
 
-def _numbers(array: NDArray[Any], describe: Callable[[int], str]) -> NDArray[Any]:
+def _numbers(array: NDArray[Any], describe: Callable[[int], str], what: str) -> NDArray[Any]:
     if array.dtype.kind == "O":
-        return _numbers_from_objects(array.tolist(), describe)
+        return _numbers_from_objects(array.tolist(), describe, what)
     if array.dtype.kind not in "fiu":
         shown = f"{array[0].item()!r} at position 0" if len(array) else "the array"
         remedy = (
@@ -105,17 +127,20 @@ def _numbers(array: NDArray[Any], describe: Callable[[int], str]) -> NDArray[Any
             if array.dtype.kind == "b"
             else "pass numbers"
         )
-        raise TypeError(f"{_WHAT}: {shown} is of dtype {array.dtype}, which is no rating; {remedy}")
+        noun = what.removesuffix("s").replace("value", "rating")
+        raise TypeError(f"{what}: {shown} is of dtype {array.dtype}, which is no {noun}; {remedy}")
     return array
 
 
-def _numbers_from_objects(values: list[Any], describe: Callable[[int], str]) -> NDArray[Any]:
+def _numbers_from_objects(
+    values: list[Any], describe: Callable[[int], str], what: str
+) -> NDArray[Any]:
     numbers = np.empty(len(values), np.float64)
     for position, value in enumerate(values):
         try:
             numbers[position] = _number(value)
         except (TypeError, ValueError) as error:
-            where = f"{_WHAT}: {shorten(value)} at {describe(position)}"
+            where = f"{what}: {shorten(value)} at {describe(position)}"
             raise type(error)(f"{where} {error}") from None
     return numbers
 
@@ -133,7 +158,7 @@ def _number(value: Any) -> float:
 
 
 def _refuse_non_finite(
-    array: NDArray[Any], given: NDArray[Any], describe: Callable[[int], str]
+    array: NDArray[Any], given: NDArray[Any], describe: Callable[[int], str], what: str
 ) -> None:
     finite = np.isfinite(array)
     if finite.all():
@@ -142,10 +167,10 @@ def _refuse_non_finite(
     value = given[at].item()
     if array is given:
         raise ValueError(
-            f"{_WHAT}: {value!r} at {describe(at)} is not finite; drop that rating or correct it"
+            f"{what}: {value!r} at {describe(at)} is not finite; drop that rating or correct it"
         )
     raise ValueError(
-        f"{_WHAT}: {value!r} at {describe(at)} is too large for {array.dtype}; pass "
+        f"{what}: {value!r} at {describe(at)} is too large for {array.dtype}; pass "
         "dtype='float64' or scale the ratings"
     )
 

@@ -1,6 +1,9 @@
 """Measures of quality: errors of predicted ratings, and the quality of ranked recommendations.
 
-Ranking measures share one convention. ``recommended`` is an array of shape (n_users, >= n), row by
+`evaluate_ranking` recommends to all users of a test set and measures the lists, natively;
+docs/evaluation.md shows how to measure what. The functions below it measure lists that exist.
+
+They share one convention. ``recommended`` is an array of shape (n_users, >= n), row by
 row the items recommended to a user, best first; only the first n count. ``relevant`` says which
 items are right for the user of the same row, and is one of
 
@@ -20,32 +23,32 @@ served well or badly and are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from matfac import _ids
+from matfac import _rankings
+from matfac._coerce import as_ratings
+from matfac._evaluation import auc, evaluate_ranking
+from matfac._rankings import Relevant
 
 __all__ = [
+    "auc",
     "average_precision_at",
+    "coverage",
+    "evaluate_ranking",
     "hit_rate_at",
     "mae",
     "mse",
     "ndcg_at",
+    "novelty",
+    "popularity",
     "precision_at",
     "recall_at",
     "reciprocal_rank_at",
     "rmse",
 ]
 
-#: See the module: `Ratings`, SciPy CSR, ``(offsets, items)`` or a sequence of collections.
-Relevant: TypeAlias = Any
-
-# ---- errors of predictions
-# --------------------------------------------------------------------------
+# ---- errors of predictions -----------------------------------------------------------------------
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -99,8 +102,7 @@ def _finite_vector(values: ArrayLike, what: str) -> NDArray[np.float64]:
     return array.astype(np.float64, copy=False)
 
 
-# ---- ranking
-# ----------------------------------------------------------------------------------------
+# ---- ranking -------------------------------------------------------------------------------------
 
 
 def precision_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
@@ -125,10 +127,10 @@ def precision_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
 
     Notes
     -----
-    Users with fewer than n relevant items cannot reach 1. O(n_users · n · log nnz), no loop in
-    Python.
+    Users with fewer than n relevant items cannot reach 1. Measured natively and in parallel, in
+    O(n (log n + log c)) a user.
     """
-    return float((_judge(recommended, relevant, n).hits.sum(axis=1) / n).mean())
+    return _rankings.mean_of("precision", recommended, relevant, n)
 
 
 def recall_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
@@ -136,8 +138,7 @@ def recall_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
 
     Arguments as for `precision_at`.
     """
-    hits, counts = _judge(recommended, relevant, n)
-    return float((hits.sum(axis=1) / counts).mean())
+    return _rankings.mean_of("recall", recommended, relevant, n)
 
 
 def hit_rate_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
@@ -145,7 +146,7 @@ def hit_rate_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
 
     Arguments as for `precision_at`.
     """
-    return float(_judge(recommended, relevant, n).hits.any(axis=1).mean())
+    return _rankings.mean_of("hit_rate", recommended, relevant, n)
 
 
 def reciprocal_rank_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
@@ -157,8 +158,7 @@ def reciprocal_rank_at(recommended: ArrayLike, relevant: Relevant, n: int) -> fl
     ----------
     E. M. Voorhees (1999): The TREC-8 question answering track report.
     """
-    hits = _judge(recommended, relevant, n).hits
-    return float(np.where(hits.any(axis=1), 1 / (1 + hits.argmax(axis=1)), 0).mean())
+    return _rankings.mean_of("reciprocal_rank", recommended, relevant, n)
 
 
 def average_precision_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
@@ -172,9 +172,7 @@ def average_precision_at(recommended: ArrayLike, relevant: Relevant, n: int) -> 
     C. D. Manning, P. Raghavan, H. Schütze (2008): Introduction to Information Retrieval, section
     8.4 (there with c as the divisor, the list being complete).
     """
-    hits, counts = _judge(recommended, relevant, n)
-    precisions = np.cumsum(hits, axis=1) / np.arange(1, n + 1)
-    return float(((hits * precisions).sum(axis=1) / np.minimum(counts, n)).mean())
+    return _rankings.mean_of("average_precision", recommended, relevant, n)
 
 
 def ndcg_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
@@ -189,124 +187,70 @@ def ndcg_at(recommended: ArrayLike, relevant: Relevant, n: int) -> float:
     20(4), with gains of 0 and 1 and the discount log2(j + 1), which, unlike theirs, already lowers
     rank 2.
     """
-    hits, counts = _judge(recommended, relevant, n)
-    discounts = 1 / np.log2(np.arange(2, n + 2))
-    ideal = np.cumsum(discounts)[np.minimum(counts, n) - 1]
-    return float((hits @ discounts / ideal).mean())
+    return _rankings.mean_of("ndcg", recommended, relevant, n)
 
 
-class _Judgement(NamedTuple):
-    """Of the users with at least one relevant item."""
-
-    hits: NDArray[np.bool_]  # (users, n): is the item at this rank relevant?
-    counts: NDArray[np.int64]  # (users,): c
+# ---- the lists as a whole ------------------------------------------------------------------------
 
 
-def _judge(recommended: ArrayLike, relevant: Relevant, n: int) -> _Judgement:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"n={n!r}: expected an integer")
-    if n < 1:
-        raise ValueError(f"n={n}: must be at least 1")
-    lists = np.asarray(recommended)
-    if lists.ndim != 2:
-        raise ValueError(f"recommended: expected shape (n_users, >= n), got {lists.shape}")
-    if lists.shape[1] < n:
+def coverage(recommended: ArrayLike, train: object, n: int | None = None) -> float:
+    """Return the share of the catalogue that is recommended to anybody: |∪ lists| / n_items.
+
+    Parameters
+    ----------
+    recommended : array-like, shape (n_users, >= n)
+        Raw item ids, as `MatrixFactorization.recommend` returns them. Fillers and items that
+        ``train`` does not know do not count.
+    train : Ratings, SciPy sparse matrix or data frame
+        What the model was fitted on: its items are the catalogue.
+    n : int, optional
+        Look at the first n of each list only.
+
+    Raises
+    ------
+    ValueError
+        Not two-dimensional, fewer than n columns, no known item at all.
+    TypeError
+        Strings where the ids are integers, or the reverse.
+    """
+    counts, _, _ = _recommended_and_rated(recommended, train, n)
+    return _rankings.coverage(counts)
+
+
+def popularity(recommended: ArrayLike, train: object, n: int | None = None) -> float:
+    """Return the mean share of users who rated what is recommended: 1/|L| Σ_{m in L} n_m / N.
+
+    L holds the entries of all lists, n_m is the number of users who rated item m in ``train``, and
+    N the number of its users. Lower means that less is owed to what everybody knows. Arguments as
+    for `coverage`.
+    """
+    return _rankings.popularity(*_recommended_and_rated(recommended, train, n))
+
+
+def novelty(recommended: ArrayLike, train: object, n: int | None = None) -> float:
+    """Return the mean self-information of what is recommended: -1/|L| Σ_{m in L} log2(n_m / N).
+
+    In bits; L, n_m and N as for `popularity`. An item that nobody rated counts as rated once, so
+    that log2(N) is the most that can be reached. Arguments as for `coverage`.
+
+    References
+    ----------
+    T. Zhou et al. (2010): Solving the apparent diversity-accuracy dilemma of recommender systems.
+    PNAS 107(10).
+    """
+    return _rankings.novelty(*_recommended_and_rated(recommended, train, n))
+
+
+def _recommended_and_rated(
+    recommended: ArrayLike, train: object, n: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Return how often each item is recommended, how many users rated it, and their number."""
+    ratings = as_ratings(train, "train")
+    lists = _rankings.first_columns(recommended, n)
+    codes = ratings.item_codes(lists.ravel())
+    counts = _rankings.occurrences(codes[codes >= 0], ratings.n_items)
+    if not counts.any():
         raise ValueError(
-            f"recommended: {lists.shape[1]} items per user are too few for n={n}; recommend more"
+            "recommended: none of the items is one of train; do the ids mean the same?"
         )
-    lists = lists[:, :n]
-    offsets, items, codes = _in_codes(lists, relevant)
-    if len(offsets) - 1 != len(lists):
-        raise ValueError(
-            f"recommended has {len(lists):,} rows, relevant has {len(offsets) - 1:,}; pass one of "
-            "each per user"
-        )
-    _refuse_repeats(lists, codes)
-    counts = np.diff(offsets)
-    served = counts > 0
-    if not served.any():
-        raise ValueError(
-            "relevant: no user has a relevant item, so that there is nothing to measure"
-        )
-    # (user, item) pairs as one number each: the relevant ones ascend, and membership is a search.
-    n_codes = 1 + max(int(items.max()), int(codes.max(initial=0)))
-    rows = np.arange(len(lists), dtype=np.int64)
-    right = np.repeat(rows, counts) * n_codes + items
-    asked = (rows[:, None] * n_codes + codes)[served]
-    found = np.searchsorted(right, asked)
-    found[found == len(right)] = 0
-    hits = (right[found] == asked) & (codes[served] >= 0)
-    return _Judgement(hits, counts[served])
-
-
-def _in_codes(
-    lists: NDArray[Any], relevant: Relevant
-) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """Return what is relevant as CSR (items ascending in each row), and the lists in codes."""
-    if hasattr(relevant, "item_codes"):
-        codes = relevant.item_codes(lists.ravel())
-        return relevant.offsets, relevant.items, codes.reshape(lists.shape).astype(np.int64)
-    csr = _csr_arrays(relevant)
-    if csr is not None:
-        if lists.dtype.kind not in "iu":
-            raise TypeError(f"recommended: expected item codes (integers), got dtype {lists.dtype}")
-        offsets, items = csr
-        return offsets, _ascending(offsets, items), lists.astype(np.int64)
-    if isinstance(relevant, str | bytes) or not isinstance(relevant, Sequence | np.ndarray):
-        raise TypeError(
-            "relevant: expected Ratings, a CSR matrix, (offsets, items) or one collection per "
-            f"user, got {type(relevant).__name__}"
-        )
-    collections = [list(dict.fromkeys(collection)) for collection in relevant]
-    offsets = np.concatenate([[0], np.cumsum([len(c) for c in collections], dtype=np.int64)])
-    labels, items = _ids.encode(list(chain.from_iterable(collections)), "relevant")
-    if len(labels) == 0:
-        return offsets, items, np.full(lists.shape, -1, np.int64)
-    codes = _ids.lookup(labels, lists.ravel(), "recommended")
-    return offsets, _ascending(offsets, items), codes.reshape(lists.shape).astype(np.int64)
-
-
-def _csr_arrays(relevant: Relevant) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
-    if getattr(relevant, "format", None) == "csr":
-        offsets, items = relevant.indptr, relevant.indices
-    elif (
-        isinstance(relevant, tuple)
-        and len(relevant) == 2
-        and all(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in relevant)
-    ):
-        offsets, items = relevant
-    else:
-        return None
-    if (
-        len(offsets) == 0
-        or offsets[0] != 0
-        or (np.diff(offsets) < 0).any()
-        or offsets[-1] > len(items)
-    ):
-        raise ValueError(
-            "relevant: malformed CSR: offsets start at 0, never fall, and end with the entries"
-        )
-    items = items[: offsets[-1]]
-    if len(items) and items.min() < 0:
-        raise ValueError(f"relevant: item code {items.min()} is negative; codes count from 0")
-    return offsets.astype(np.int64, copy=False), items
-
-
-def _ascending(offsets: NDArray[np.int64], items: NDArray[Any]) -> NDArray[Any]:
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    if len(items) and ((items[1:] <= items[:-1]) & (rows[1:] == rows[:-1])).any():
-        items = items[np.lexsort((items, rows))]
-    return items
-
-
-def _refuse_repeats(lists: NDArray[Any], codes: NDArray[np.int64]) -> None:
-    ordered = np.sort(codes, axis=1)
-    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if repeated.any():
-        row = int(repeated.any(axis=1).argmax())
-        code = ordered[row, 1:][repeated[row]][0]
-        item = lists[row, codes[row] == code][0]
-        raise ValueError(
-            f"recommended: item {item.item()!r} stands twice in row {row}; recommend each item at "
-            "most once"
-        )
+    return counts, _rankings.occurrences(ratings.items, ratings.n_items), ratings.n_users

@@ -55,6 +55,13 @@ def refused(
 # ---- factors -------------------------------------------------------------------------------------
 
 
+def test_signatures_say_where_nothing_may_be_passed():
+    """The stub is made from them."""
+    for kind in ("RatingsF32", "RatingsF64"):
+        either = rf"eval: (Optional\[)?matfac\._core\.{kind}(\]| \| None),"
+        assert re.search(either, _core.fit.__doc__)
+
+
 @each_operation
 def test_factors_of_another_type_are_refused(operation, p):
     refused(TypeError, "float16", operation, p.R, p.U.astype("float16"), p.V)
@@ -121,13 +128,14 @@ def test_rates_that_are_no_numbers_are_refused(step, p):
     refused(TypeError, None, step, p.R, p.U, p.V, learning_rate="fast")
 
 
-def test_seeds_and_numbers_of_factors_out_of_range_are_refused(p):
+def test_seeds_and_epochs_out_of_range_are_refused(p):
     refused(ValueError, "-1", mf.sgd_epoch, p.R, p.U, p.V, learning_rate=0.1, seed=-1)
     refused(ValueError, str(2**64), mf.sgd_epoch, p.R, p.U, p.V, learning_rate=0.1, seed=2**64)
-    refused(ValueError, "n_factors", mf.sgd_order, p.R, 0)
-    refused(ValueError, "n_factors", mf.sgd_order, p.R, -3)
-    refused(ValueError, "n_threads", mf.sgd_order, p.R, 7, n_threads=-1)
-    refused(ValueError, "float16", mf.sgd_order, p.R, 7, dtype="float16")
+    for epoch in (-1, -(2**63)):
+        wrong = f"epoch must be at least 0, not {epoch}"
+        refused(ValueError, wrong, mf.sgd_epoch, p.R, p.U, p.V, learning_rate=0.1, epoch=epoch)
+        refused(ValueError, wrong, mf.sgd_order, p.R, epoch=epoch)
+    refused(ValueError, "n_threads", mf.sgd_order, p.R, n_threads=-1)
 
 
 # ---- results -------------------------------------------------------------------------------------

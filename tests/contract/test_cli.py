@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 import matfac as mf
-from conftest import bits
+from conftest import COMMANDS, bits, text_of
+from matfac import _core
 from matfac._cli import main
 
 DATA = Path(os.environ.get("MATFAC_DATA") or Path(__file__).parents[3] / "shared" / "data")
-COMMANDS = ("train", "evaluate", "predict", "recommend", "demo", "info")
 FEW = ("--n-factors", "4", "--max-iter", "2")
 
 
@@ -58,31 +58,6 @@ def fail(call, tmp_path):
         assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
     return fail
-
-
-@pytest.fixture(scope="module")
-def R():
-    return mf.datasets.make_ratings(60, 40, 900, random_state=6)
-
-
-def text_of(R, separator=",", header="user,item,rating\n"):
-    users, items, values = R.to_arrays()
-    rows = zip(users.tolist(), items.tolist(), values.tolist(), strict=True)
-    return header + "".join(f"{u}{separator}{i}{separator}{v}\n" for u, i, v in rows)
-
-
-@pytest.fixture
-def ratings(R, tmp_path):
-    path = tmp_path / "ratings.csv"
-    path.write_text(text_of(R))
-    return path
-
-
-@pytest.fixture
-def model(R, tmp_path):
-    path = tmp_path / "model.safetensors"
-    mf.MatrixFactorization(4, max_iter=2).fit(R).save(path)
-    return path
 
 
 @pytest.fixture
@@ -279,7 +254,7 @@ def test_a_file_with_junk_is_refused_by_name_and_line(content, match, fail, tmp_
     ("options", "match"),
     [
         (["--solver", "svd"], "unknown solver 'svd': choose one of 'als', 'sgd', 'batch'"),
-        (["--loss", "hinge"], "unknown loss 'hinge'"),
+        (["--loss", "nonsense"], "unknown loss 'nonsense'"),
         (["--n-factors", "0"], "n_factors must be"),
         (["--regularization", "-1"], "regularization .* not -1"),
         (["--regularization", "1", "2", "3"], "regularization=.* pair"),
@@ -495,3 +470,44 @@ def test_info(succeed):
     assert result["version"] == mf.__version__ and result["numpy"] == np.__version__
     shown = succeed("info")
     assert all(re.search(rf"^{key} +\S", shown, re.MULTILINE) for key in result)
+
+
+def test_info_on_a_model_says_where_it_comes_from(model, named, succeed, fail, tmp_path):
+    fitted = mf.load(model)
+    result = json.loads(succeed("info", model, "--json"))
+    assert result["checksum"].encode() in model.read_bytes()
+    expected = {
+        "model": str(model),
+        "library_version": mf.__version__,
+        "n_users": 60,
+        "n_items": len(fitted.item_ids_),
+        "n_factors": 4,
+        "dtype": "float32",
+        "n_seen": 900,
+        "solver": fitted.solver,
+        "loss": "squared",
+        "biases": True,
+        "max_iter": 2,
+        "n_iter_": 2,
+        "regularization_": list(fitted.regularization_),
+    }
+    assert result.items() >= expected.items()
+    assert not result.keys() & {"history_", "regularization", "version"}
+    shown = succeed("info", model)
+    assert all(re.search(rf"^{key} +\S", shown, re.MULTILINE) for key in result)
+    # Another model, another checksum; what is no model, or no longer the same, is refused.
+    assert json.loads(succeed("info", named, "--json"))["checksum"] != result["checksum"]
+    data = model.read_bytes()
+    model.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    fail("info", model, match="altered")
+    fail("info", tmp_path / "gone", match="No such file|does not exist")
+
+
+def test_info_on_a_model_of_another_program(succeed, tmp_path):
+    one = np.ones((1, 2), "float32")
+    ids = np.zeros(1, np.int64)
+    about = {"solver": "mine", "tempo": "0.5", "note": "{not JSON", "checksums": "many"}
+    _core.save_model(str(tmp_path / "m"), one, one, None, None, 0.0, ids, ids, None, about)
+    result = json.loads(succeed("info", tmp_path / "m", "--json"))
+    assert (result["solver"], result["tempo"], result["note"]) == ("mine", 0.5, "{not JSON")
+    assert "n_seen" not in result

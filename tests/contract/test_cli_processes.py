@@ -14,9 +14,9 @@ import time
 import pytest
 
 import matfac as mf
+from conftest import COMMANDS
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-COMMANDS = ("train", "evaluate", "predict", "recommend", "demo", "info")
 
 
 def start(*arguments, **how):
@@ -33,26 +33,6 @@ def run(*arguments, **environment):
     process = start(*arguments, env={**os.environ, "PYTHONIOENCODING": "utf-8"} | environment)
     out, err = process.communicate(timeout=300)
     return process.returncode, out.decode(), err.decode()
-
-
-@pytest.fixture(scope="module")
-def R():
-    return mf.datasets.make_ratings(60, 40, 900, random_state=6)
-
-
-@pytest.fixture
-def ratings(R, tmp_path):
-    path = tmp_path / "ratings.csv"
-    rows = zip(*(column.tolist() for column in R.to_arrays()), strict=True)
-    path.write_text("user,item,rating\n" + "".join(f"{u},{i},{v}\n" for u, i, v in rows))
-    return path
-
-
-@pytest.fixture
-def model(R, tmp_path):
-    path = tmp_path / "model.safetensors"
-    mf.MatrixFactorization(4, max_iter=2).fit(R).save(path)
-    return path
 
 
 def test_help_lists_the_commands_and_any_terminal_can_show_it():
@@ -136,6 +116,31 @@ def test_ctrl_c_before_there_is_a_model_writes_nothing(tmp_path):
         err = interrupt(process)
     assert process.returncode == 130 and err == b"matfac: interrupted\n"
     assert not (tmp_path / "m").exists()
+
+
+PRESSED = """
+import os, runpy, signal, sys
+class Press:
+    def find_spec(self, name, *_):
+        if name == "matfac._cli._commands":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+"""
+SCRIPT = "from matfac._cli import main; sys.exit(main(['info']))"
+MODULE = "sys.argv[1:] = ['info']; runpy.run_module('matfac', run_name='__main__')"
+
+
+@posix_only
+@pytest.mark.parametrize("entry", [SCRIPT, MODULE], ids=["script", "module"])
+def test_ctrl_c_while_the_command_line_is_imported(entry):
+    done = subprocess.run(
+        [sys.executable, "-c", PRESSED + entry],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "matfac: interrupted\n")
 
 
 def interrupt(process):

@@ -116,44 +116,127 @@ def test_strings_that_differ_at_the_end_only():
 # ---- Arrow ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
-        pa.array(STRINGS),
-        pa.array(STRINGS, pa.large_string()),
-        pa.array(STRINGS, pa.string_view()),
-        pa.array(["left", "out", *STRINGS, "too"])[2:-1],
-        pa.array(["left", "out", *STRINGS, "too"], pa.string_view())[2:-1],
-        pa.array([None, *STRINGS])[1:],
-        pa.chunked_array([STRINGS[:2], [], STRINGS[2:]]),
-        pl.Series(STRINGS),
-        pl.Series(["left out", *STRINGS])[1:],
-        pl.Series(STRINGS).cast(pl.Categorical),
-        pd.Series(STRINGS, dtype="str", index=range(5, 5 + len(STRINGS))),
-        pd.Series(STRINGS, dtype=pd.StringDtype("pyarrow")),
-        pd.Series(STRINGS, dtype=pd.ArrowDtype(pa.string())),
-        pd.Series(STRINGS, dtype=pd.StringDtype("python")),
-        pd.Series(STRINGS, dtype=object),
-        pa.array(STRINGS).dictionary_encode(),
-    ],
-    ids=lambda column: f"{type(column).__module__}.{type(column).__name__}",
-)
-def test_strings_in_frames(column):
+#: Columns of strings that lie in memory without an object each.
+NATIVE_COLUMNS = [
+    pa.array(STRINGS),
+    pa.array(STRINGS, pa.large_string()),
+    pa.array(STRINGS, pa.string_view()),
+    pa.array(["left", "out", *STRINGS, "too"])[2:-1],
+    pa.array(["left", "out", *STRINGS, "too"], pa.string_view())[2:-1],
+    pa.array([None, *STRINGS])[1:],
+    pa.chunked_array([STRINGS[:2], [], STRINGS[2:]]),
+    pa.array(STRINGS).dictionary_encode(),
+    pa.array(["left out", *STRINGS, None]).dictionary_encode()[1:-1],
+    pa.array(STRINGS, pa.large_string()).dictionary_encode(),
+    pa.chunked_array([pa.array(part).dictionary_encode() for part in (STRINGS[:3], STRINGS[3:])]),
+    pl.Series(STRINGS),
+    pl.Series(["left out", *STRINGS])[1:],
+    pl.Series(STRINGS).cast(pl.Categorical),
+    pl.Series(STRINGS, dtype=pl.Enum(["left out", *dict.fromkeys(STRINGS)])),
+    pd.Series(STRINGS, dtype="str", index=range(5, 5 + len(STRINGS))),
+    pd.Series(STRINGS, dtype="str").array,
+    pd.Index(STRINGS, dtype="str"),
+    pd.array(STRINGS, dtype=pd.StringDtype("pyarrow")),
+    pd.Series(STRINGS, dtype=pd.StringDtype("pyarrow")),
+    pd.array(STRINGS, dtype=pd.ArrowDtype(pa.large_string())),
+    pd.Series(STRINGS, dtype=pd.ArrowDtype(pa.string())),
+    pd.array(STRINGS, dtype=pd.ArrowDtype(pa.dictionary(pa.int16(), pa.string()))),
+    pd.Categorical(STRINGS),
+    pd.Categorical(pd.Index(STRINGS, dtype=object)),
+    pd.Categorical(STRINGS, categories=["left out", *dict.fromkeys(STRINGS)], ordered=True),
+    pd.Series(STRINGS, dtype="category", index=range(5, 5 + len(STRINGS))),
+    pd.CategoricalIndex(STRINGS),
+]
+
+
+def name_of(column):
+    kind = getattr(column, "type", None) or column.dtype
+    return f"{type(column).__module__}.{type(column).__name__} of {str(kind)[:20]}"
+
+
+@pytest.mark.parametrize("column", NATIVE_COLUMNS, ids=name_of)
+def test_columns_of_strings_are_read_where_they_lie(column, monkeypatch):
+    """None of them is made into an array of objects first: at most a few categories are."""
+    few = len(set(STRINGS)) + 1
+    objects = _core.encode_objects
+
+    def encode_few(ids, max_length):
+        assert len(ids) <= few < len(STRINGS)
+        return objects(ids, max_length)
+
+    monkeypatch.setattr(_core, "encode_objects", encode_few)
+    monkeypatch.setattr(_ids, "_plain", None)
     assert_numbered(column, STRINGS)
 
 
-def test_columns_of_strings_are_read_where_they_lie(monkeypatch):
-    """None of them is made into an array of objects first."""
-    monkeypatch.setattr(_ids, "_plain", None)
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(STRINGS, dtype=pd.StringDtype("python")),
+        pd.Series(STRINGS, dtype=object),
+        pd.Series(STRINGS, dtype=object).array,
+    ],
+    ids=name_of,
+)
+def test_objects_in_frames(column):
+    assert_numbered(column, STRINGS)
+
+
+def test_frames_hand_their_columns_over_as_they_are(monkeypatch):
+    asked, encode = [], _ids.encode
+    monkeypatch.setattr(_ids, "encode", lambda ids, what: asked.append(ids) or encode(ids, what))
     for frame in (
-        pd.DataFrame({"user": pd.Series(STRINGS, dtype="str"), "item": range(9), "rating": 1.0}),
-        pl.DataFrame({"user": STRINGS, "item": STRINGS, "rating": [1.0] * 9}),
-        pa.table({"user": STRINGS, "item": STRINGS, "rating": [1.0] * 9}),
+        pd.DataFrame({"user": pd.Series(STRINGS, dtype="str"), "item": pd.Categorical(STRINGS)}),
+        pl.DataFrame({"user": STRINGS, "item": pl.Series(STRINGS).cast(pl.Categorical)}),
+        pa.table({"user": STRINGS, "item": pa.array(STRINGS).dictionary_encode()}),
     ):
-        columns = frame["user"]
-        assert _ids.encode(columns)[0].tolist() == sorted(set(STRINGS))
-    R = mf.Ratings.from_frame(pl.DataFrame({"user": STRINGS, "item": STRINGS[::-1]}), rating=False)
-    assert R.user_ids.tolist() == sorted(set(STRINGS))
+        R = mf.Ratings.from_frame(frame, rating=False, duplicates="last")
+        assert R.user_ids.tolist() == R.item_ids.tolist() == sorted(set(STRINGS))
+    assert len(asked) == 6 and not any(isinstance(ids, np.ndarray) for ids in asked)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Categorical([30, 10, 30]),
+        pd.Categorical(pd.Index([30, 10, 30], dtype=object)),
+        pd.Series([30, 10, 30], dtype="category"),
+        pd.array([30, 10, 30], dtype="int64[pyarrow]"),
+        pd.array([30, 10, 30], dtype=pd.ArrowDtype(pa.dictionary(pa.int8(), pa.int64()))),
+        pd.array([30, 10, 30], dtype="Int64"),
+        pa.array([30, 10, 30]).dictionary_encode(),
+        pa.chunked_array([pa.array([30, 10, 30]).dictionary_encode()]),
+    ],
+    ids=name_of,
+)
+def test_integers_in_frames(column):
+    assert_numbered(column, [30, 10, 30])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Categorical(["a", None, "b"]),
+        pd.Series(["a", None, "b"], dtype="category"),
+        pa.array(["a", None, "b"]).dictionary_encode(),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array(["a", None, "b"])),
+        pl.Series(["a", None, "b"]).cast(pl.Categorical),
+        pd.array(["a", None, "b"], dtype="str"),
+    ],
+    ids=name_of,
+)
+def test_missing_categories_are_named_by_their_place(column):
+    with pytest.raises(ValueError, match="the id at position 1 is missing"):
+        _ids.encode(column)
+
+
+def test_categories_that_are_no_ids_are_named_by_their_place():
+    long = "x" * 1025
+    for make in (pd.Categorical, lambda ids: pa.array(ids).dictionary_encode()):
+        with pytest.raises(ValueError, match="position 2 has 1,025 characters"):
+            _ids.encode(make(["b", "a", long]))
+        query = make(["b", "c", long, "a"])
+        assert _ids.lookup(np.array(["a", "b"]), query).tolist() == [1, -1, -1, 0]
 
 
 @pytest.mark.parametrize("make", [pa.array, pl.Series, lambda ids: pd.Series(ids, dtype="str")])

@@ -55,15 +55,29 @@ def test_an_unknown_parameter_is_refused_and_nothing_is_set():
         mf.MatrixFactorization(8, "als")
 
 
-def test_defaults_are_those_of_the_core():
+@pytest.mark.parametrize("cls", [mf.MatrixFactorization, mf.ImplicitFactorization])
+def test_defaults_are_those_of_the_core(cls):
     settings = mf._core.Settings()
-    for name, parameter in inspect.signature(mf.MatrixFactorization).parameters.items():
+    #: What the implicit model leaves open for the loss to decide.
+    by_loss = {"solver": None, "loss": "implicit_squared", "biases": None}
+    for name, parameter in inspect.signature(cls).parameters.items():
         if name == "random_state":
             assert parameter.default == settings.seed
+        elif name == "l1_regularization":
+            assert (parameter.default, parameter.default) == settings.l1_regularization
+        elif cls is mf.ImplicitFactorization and name in by_loss:
+            assert parameter.default == by_loss[name]
         elif hasattr(settings, name):
             assert parameter.default == getattr(settings, name), name
         else:
             assert name in ("dtype", "verbose")
+
+
+def test_every_setting_of_the_core_is_a_parameter():
+    settings = {name for name in vars(mf._core.Settings) if not name.startswith("_")}
+    parameters = set(inspect.signature(mf.MatrixFactorization).parameters)
+    parameters |= set(inspect.signature(mf.ImplicitFactorization).parameters)
+    assert settings - parameters == {"seed", "validate"}
 
 
 def test_sklearn_clones_it(R):
@@ -167,7 +181,18 @@ BAD_PARAMETERS = [
     ({"n_factors": 2**40}, ValueError, "n_factors=.* less than"),
     ({"solver": "svd"}, ValueError, "unknown solver 'svd': choose one of 'als', 'sgd', 'batch'"),
     ({"solver": None}, TypeError, "solver=None: expected a name"),
-    ({"loss": "hinge"}, ValueError, "unknown loss 'hinge': choose one of 'squared'"),
+    ({"loss": "median"}, ValueError, "unknown loss 'median': choose one of 'squared'"),
+    ({"loss": None}, TypeError, "loss=None: expected a name"),
+    ({"loss": "hinge"}, ValueError, "'als' does not .* 'hinge': .* is supported by 'sgd'"),
+    ({"solver": "ccd", "loss": "warp"}, ValueError, "fit an ImplicitFactorization"),
+    ({"huber_threshold": 0}, ValueError, "huber_threshold must be .* above 0, not 0"),
+    ({"huber_threshold": "s"}, TypeError, "huber_threshold='s': expected a number or None"),
+    ({"l1_regularization": (0, -1)}, ValueError, r"l1_regularization \(item\) .* not -1"),
+    ({"l1_regularization": None}, TypeError, "l1_regularization=None: expected a number"),
+    ({"nonnegative": 1}, TypeError, "nonnegative=1: expected True or False"),
+    ({"row_solver": "lu"}, ValueError, "unknown row_solver 'lu': choose one of 'cholesky'"),
+    ({"cg_steps": 0}, ValueError, "cg_steps must be at least 1, not 0"),
+    ({"subspace_size": 0.5}, TypeError, "subspace_size=0.5: expected an integer"),
     ({"biases": "no"}, TypeError, "biases='no': expected True or False"),
     ({"regularization": -1}, ValueError, r"regularization \(user\) .* not -1"),
     ({"regularization": (1, math.nan)}, ValueError, r"regularization \(item\) .* not nan"),

@@ -7,10 +7,13 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import matfac as mf
 from conftest import bits, bits_of
+from matfac import _model
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,18 @@ def test_arrays_give_an_array_of_the_models_dtype(model):
     assert found == pytest.approx(expected, rel=1e-5)
     for kind in (np.array, tuple, pd.Series):
         assert bits(model.predict(kind(users), kind(items))) == bits(found)
+
+
+def test_queries_are_not_made_arrays_for_their_shape(named, monkeypatch):
+    users, items = ["ü3", "ü5", "nobody"], ["film 4", "film 4", "film 0"]
+    expected = named.predict(np.array(users), np.array(items)).tolist()
+    with monkeypatch.context() as patch:
+        patch.setattr(_model.np, "shape", None)
+        for make in (list, pa.array, lambda ids: pa.chunked_array([ids[:1], ids[1:]])):
+            assert named.predict(make(users), make(items)).tolist() == expected
+        assert [named.predict(*pair) for pair in zip(users, items, strict=True)] == expected
+    for make in (pl.Series, pd.Series, pd.array, pd.Categorical):
+        assert named.predict(make(users), make(items)).tolist() == expected
 
 
 def test_users_and_items_broadcast(model):

@@ -107,8 +107,11 @@ def test_split_by_time():
         ({"test_fraction": True}, TypeError, "expected a number"),
         ({"by": "user"}, ValueError, "by='user' is unknown; choose 'random' or 'time'"),
         ({"by": "time"}, ValueError, "no timestamps"),
-        ({"random_state": -1}, ValueError, "non-negative"),
-        ({"random_state": "x"}, TypeError, "SeedSequence"),
+        ({"random_state": -1}, ValueError, "random_state=-1 must be at least 0"),
+        *(
+            ({"random_state": state}, TypeError, "expected an integer, None or a NumPy generator")
+            for state in ("x", 1.5, True, [1, 2])
+        ),
     ],
 )
 def test_bad_splits(arguments, error, message):

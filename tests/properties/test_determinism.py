@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import matfac as mf
 from conftest import (
+    SOLVERS,
     THREADS,
     Problem,
     bits,
@@ -104,7 +105,7 @@ def test_any_problem_gives_the_same_bits(n_users, n_items, density, n_factors, d
     p = make_problem((n_users, n_items, density), n_factors, dtype, seed)
     for operation in OPERATIONS:
         same_at_any_n_threads(lambda n, run=operation: run(p, n))
-    for solver in ("als", "sgd", "batch"):
+    for solver in SOLVERS:
         same_at_any_n_threads(lambda n, s=solver: bits_of(fit(p, s, n, max_iter=2)))
 
 
@@ -204,7 +205,7 @@ def test_a_forked_child_works_and_gives_the_same_bits():
 import os, signal, numpy as np, matfac as mf
 R = mf.datasets.make_ratings(300, 200, 9000, random_state=0)
 fit = lambda: [mf.MatrixFactorization(7, solver=s, max_iter=2, n_threads=2).fit(R).user_factors_
-               for s in ("als", "sgd", "batch")]
+               for s in ("als", "sgd", "batch", "ccd")]
 before = fit()
 child = os.fork()
 if child == 0:
@@ -220,7 +221,7 @@ def test_environment_of_openmp_does_not_matter():
     code = """
 import hashlib, matfac as mf
 R = mf.datasets.make_ratings(300, 200, 9000, random_state=0)
-for solver in ("als", "sgd", "batch"):
+for solver in ("als", "sgd", "batch", "ccd"):
     model = mf.MatrixFactorization(7, solver=solver, max_iter=2).fit(R)
     print(hashlib.sha256(model.user_factors_.tobytes()).hexdigest())
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,32 @@ def test_scipy_check_grad(n_factors):
     gradient = flat_gradient(p)
     error = optimize.check_grad(flat_loss(p), gradient, flat(p))
     assert error <= 1e-6 * np.linalg.norm(gradient(flat(p)))
+
+
+@pytest.mark.parametrize(
+    "loss", ["squared", "huber", "kullback_leibler", "logistic", "squared_hinge"]
+)
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("n_factors", [1, 7, 16])
+def test_gradients_of_smooth_losses_are_central_differences(n_factors, weighted, loss):
+    p = make_problem((9, 8, 0.6), n_factors, "float64")
+    rng = np.random.default_rng(1)
+    labels = loss in ("logistic", "squared_hinge")
+    values = rng.integers(0, 2 if labels else 6, p.R.nnz).astype(float)
+    weights = rng.random(p.R.nnz) if weighted else None
+    pattern = p.R.offsets, p.R.items
+    R = mf.Ratings.from_csr_arrays(*pattern, values, p.R.n_items, weights=weights)
+    if loss == "kullback_leibler":  # within its domain
+        p = Problem(R, np.abs(p.U) + 0.2, np.abs(p.V) + 0.2)
+    p = Problem(R, p.U, p.V)
+    options: dict[str, Any] = {"loss": loss, "huber_threshold": 0.9}
+
+    def objective(x: np.ndarray) -> float:
+        return mf.loss(R, *split(x, p), **options)
+
+    found = np.concatenate([g.ravel() for g in mf.gradients(R, p.U, p.V, **options)])
+    differences = central_differences(objective, flat(p), 1e-5)
+    assert found == pytest.approx(differences, rel=0, abs=1e-5 * np.max(np.abs(differences)))
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])

@@ -25,15 +25,17 @@ struct FactorsView {
 struct Iteration {
   int iteration = 0;      ///< from 1
   double objective = 0;   ///< loss + regularization (sgd: the loss is measured during the epoch, before each update)
-  double train_rmse = 0;  ///< from the same loss
-  double eval_rmse = std::numeric_limits<double>::quiet_NaN();  ///< on the held-out ratings, when given
+  double train_loss = 0;  ///< the mean loss of a rating, from the same
+  double eval_loss = std::numeric_limits<double>::quiet_NaN();   ///< on the held-out ratings, when given
+  double train_rmse = std::numeric_limits<double>::quiet_NaN();  ///< with the squared loss: sqrt(2 train_loss)
+  double eval_rmse = std::numeric_limits<double>::quiet_NaN();   ///< with the squared loss: sqrt(2 eval_loss)
   double seconds = 0;  ///< since the start of the fit, preparation and evaluations included
 };
 
 enum class StopReason {
   max_iter,        ///< all iterations were run
   converged,       ///< the objective fell by less than `tol`
-  early_stopping,  ///< the held-out RMSE no longer fell; the factors are those of the best iteration
+  early_stopping,  ///< the held-out error no longer fell; the factors are those of the best iteration
   cancelled,       ///< the caller asked to stop; the factors are those of the last whole iteration
 };
 
@@ -54,7 +56,7 @@ using OnIteration = std::function<bool(const Iteration&)>;
 /// Throws InvalidArgument before any work (settings, shapes, empty or malformed ratings) and DivergenceError, with the
 /// iteration and the remedy, when the objective is no longer finite; the factors are then not to be used.
 /// The result depends on the data and the settings alone, never on the number of threads.
-/// Memory beyond the arguments: `als` and `batch` at most 12 bytes a rating (float), `sgd` 8, plus copies of the
+/// Memory beyond the arguments: `als`, `batch` and `ccd` at most 12 bytes a rating (float), `sgd` 8, plus copies of the
 /// factors.
 template <class T>
 MATFAC_API FitReport fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,

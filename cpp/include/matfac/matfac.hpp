@@ -5,6 +5,7 @@
 #include "matfac/encode.hpp"
 #include "matfac/error.hpp"
 #include "matfac/fit.hpp"
+#include "matfac/metrics.hpp"
 #include "matfac/model.hpp"
 #include "matfac/model_file.hpp"
 #include "matfac/operations.hpp"

@@ -62,6 +62,11 @@ MATFAC_API void predict(const ModelView<T>& model, std::span<const Code> users, 
 template <class T>
 MATFAC_API double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_threads = 0);
 
+/// The mean loss of a rating (with the ratings' weights, if they have any); NaN when there are none.
+template <class T>
+MATFAC_API double mean_loss(const ModelView<T>& model, const RatingsView<T>& ratings, const LossFunction& loss,
+                            int n_threads = 0);
+
 /// The n best items for each of `users`, best first, ties by the lower code.
 ///
 /// `seen`, when not null, has one row per entry of `users` (row i belongs to users[i]): its items are left out.

@@ -58,6 +58,10 @@ class MATFAC_API ModelFile {
   template <class T>
   ModelView<T> model() const;
   const ModelRecord& record() const;
+  /// Where the file comes from: the version of the library that wrote it, and its checksum as it is written there
+  /// ("xxh64:" and 16 digits), by which two files are told apart. Unverified without `verify_checksum`.
+  const std::string& library_version() const;
+  const std::string& checksum() const;
 
  private:
   struct Impl;

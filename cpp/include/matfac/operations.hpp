@@ -6,6 +6,7 @@
 
 #include "matfac/export.hpp"
 #include "matfac/ratings.hpp"
+#include "matfac/settings.hpp"
 #include "matfac/types.hpp"
 
 /// The mathematics of R = U V^T on the observed pairs, for those who bring their own optimizer.
@@ -15,7 +16,8 @@
 ///   dL/dU = E V, dL/dV = E^T U               gradients
 ///
 /// U is (n_users x F), V is (n_items x F). Every function checks the shapes (InvalidArgument), runs on `n_threads`
-/// threads (0: all) and gives the same bits at any number of them. Sums of squares are carried in double.
+/// threads (0: all) and gives the same bits at any number of them. Sums of losses are carried in double. Each loss (and
+/// its derivative) counts as often as the rating's weight says, if the ratings have weights; residuals have none.
 namespace matfac {
 
 /// Writes E to `out` (nnz entries). Cost: 2F flop a rating.
@@ -23,17 +25,19 @@ template <class T>
 MATFAC_API void residuals(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
                           MatrixView<const T> item_factors, std::span<T> out, int n_threads = 0);
 
-/// Returns L. Cost: 2F flop a rating.
+/// Returns L, or the sum of another loss. Cost: 2F flop a rating.
 template <class T>
 MATFAC_API double loss(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
-                       MatrixView<const T> item_factors, int n_threads = 0);
+                       MatrixView<const T> item_factors, int n_threads = 0, const LossFunction& loss = {});
 
-/// Overwrites `user_gradient` (n_users x F) with E V and `item_gradient` (n_items x F) with E^T U; returns L.
-/// Cost: 6F flop a rating, one pass over the ratings, no copy of them.
+/// Overwrites `user_gradient` (n_users x F) with E V and `item_gradient` (n_items x F) with E^T U; returns L. With
+/// another loss E holds its derivatives at the estimates.
+/// Cost: 6F flop a rating, one pass over the ratings; memory beyond the result: where the items' rows exceed a cache,
+/// a copy of them and of some 100 000 ratings a thread.
 template <class T>
 MATFAC_API double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
                             MatrixView<const T> item_factors, MatrixView<T> user_gradient, MatrixView<T> item_gradient,
-                            int n_threads = 0);
+                            int n_threads = 0, const LossFunction& loss = {});
 
 /// The gradients of one pair's loss 1/2 (rating - u.v)^2: du = -(rating - u.v) v, dv = -(rating - u.v) u.
 /// All four spans have the same length. Returns the residual u.v - rating.
@@ -58,9 +62,9 @@ MATFAC_API double sgd_epoch(const RatingsView<T>& ratings, MatrixView<T> user_fa
                             double learning_rate, std::uint64_t seed = 0, std::int64_t epoch = 0, int n_threads = 0);
 
 /// The serial order that `sgd_epoch` is equal to: the numbers of the ratings' entries (positions in `items`, `values`),
-/// in the order of their updates, for factors of type T with `n_factors` columns.
+/// in the order of their updates.
 template <class T>
-MATFAC_API std::vector<Index> sgd_order(const RatingsView<T>& ratings, Index n_factors, std::uint64_t seed = 0,
-                                        std::int64_t epoch = 0, int n_threads = 0);
+MATFAC_API std::vector<Index> sgd_order(const RatingsView<T>& ratings, std::uint64_t seed = 0, std::int64_t epoch = 0,
+                                        int n_threads = 0);
 
 }  // namespace matfac

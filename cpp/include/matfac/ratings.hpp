@@ -24,7 +24,8 @@ struct PatternView {
 /// What is missing is absent, not zero; an explicit zero is a rating like any other.
 template <class T>
 struct RatingsView : PatternView {
-  const T* values = nullptr;  ///< nnz finite entries
+  const T* values = nullptr;   ///< nnz finite entries
+  const T* weights = nullptr;  ///< nnz finite entries of at least 0: how much each rating counts; null: all 1
 };
 
 /// Ratings that own their memory.
@@ -35,8 +36,12 @@ struct Ratings {
   std::vector<Index> offsets{0};
   std::vector<Code> items;
   std::vector<T> values;
+  std::vector<T> weights;  ///< or none
 
-  RatingsView<T> view() const { return {{n_users, n_items, offsets.data(), items.data()}, values.data()}; }
+  RatingsView<T> view() const {
+    return {
+        {n_users, n_items, offsets.data(), items.data()}, values.data(), weights.empty() ? nullptr : weights.data()};
+  }
   operator RatingsView<T>() const { return view(); }
 };
 
@@ -50,7 +55,7 @@ enum class Duplicates {
 };
 
 /// Throws InvalidArgument unless `ratings` is well-formed: offsets from 0 and never falling, items strictly ascending
-/// within each row and in [0, n_items), values finite. O(nnz), parallel.
+/// within each row and in [0, n_items), values finite, weights finite and not negative. O(nnz), parallel.
 template <class T>
 MATFAC_API void validate(const RatingsView<T>& ratings, int n_threads = 0);
 
@@ -68,7 +73,8 @@ MATFAC_API Ratings<T> ratings_from_triplets(std::span<const Code> users, std::sp
                                             Duplicates duplicates = Duplicates::error, int n_threads = 0,
                                             Index* n_duplicates = nullptr);
 
-/// The ratings by item: row m lists the users who rated item m, ascending. O(nnz), parallel, deterministic.
+/// The ratings by item, with their weights: row m lists the users who rated item m, ascending. O(nnz), parallel,
+/// deterministic.
 template <class T>
 MATFAC_API Ratings<T> transpose(const RatingsView<T>& ratings, int n_threads = 0);
 

@@ -11,7 +11,16 @@
 namespace matfac {
 
 /// What a stream of numbers is for; streams of the same seed are independent.
-enum class Stream : std::uint32_t { user_factors = 1, item_factors, user_order, item_order, block_order };
+enum class Stream : std::uint32_t {
+  user_factors = 1,
+  item_factors,
+  user_order,
+  item_order,
+  block_order,
+  column_order,        ///< pairwise: the items of an epoch's grid columns
+  negatives,           ///< pairwise: what the users have not rated
+  held_out_negatives,  ///< the same beside held-out ratings
+};
 
 using Words = std::array<std::uint32_t, 4>;
 

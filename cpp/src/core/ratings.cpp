@@ -61,6 +61,12 @@ void validate(const RatingsView<T>& ratings, int n_threads) {
         require(std::isfinite(ratings.values[i]), "rating ", ratings.values[i], " at entry ", i, " (user code ", n,
                 ", item code ", ratings.items[i], ") is not finite: remove it or replace it by a number");
       }
+      if (ratings.weights == nullptr) continue;
+      for (Index i = ratings.offsets[n]; i < ratings.offsets[n + 1]; ++i) {
+        require(std::isfinite(ratings.weights[i]) && ratings.weights[i] >= 0, "weight ", ratings.weights[i],
+                " at entry ", i, " (user code ", n, ", item code ", ratings.items[i],
+                ") must be finite and at least 0: a weight says how much a rating counts");
+      }
     }
   });
 }

@@ -78,6 +78,12 @@ Ratings<T> transpose(const RatingsView<T>& ratings, int n_threads) {
   const int user_bits = bits_below(ratings.n_users);
   with_key_type(user_bits + buckets.shift,
                 [&](auto key) { fill_transpose<decltype(key)>(ratings, buckets, user_bits, n_threads, result); });
+  if (ratings.weights != nullptr) {
+    RatingsView<T> weights = ratings;  // the same pattern with the weights in the place of the values
+    weights.values = ratings.weights;
+    weights.weights = nullptr;
+    result.weights = transpose(weights, n_threads).values;
+  }
   return result;
 }
 

@@ -77,6 +77,7 @@ void read_checksum(const ParsedHeader& header, ModelContents& contents) {
   }
   require(well_formed, "metadata \"", format::kChecksumKey, "\" is \"", shown(text), "\", expected \"",
           format::kChecksumPrefix, "\" and 16 hexadecimal digits");
+  contents.checksum_text = text;
   contents.checksum = sum;
   contents.checksum_position = value.position + prefix;
 }
@@ -171,8 +172,8 @@ double read_mean(const ParsedHeader& header) {
 ModelContents read_contents(std::span<const std::byte> file) {
   const ParsedHeader header = safetensors::parse_header(file);
   check_format(header);
-  entry(header, format::kLibraryVersionKey);
   ModelContents contents;
+  contents.library_version = entry(header, format::kLibraryVersionKey).text;
   read_checksum(header, contents);
   const Index n_users = decimal(header, format::kUsersKey, 0, kMaxCodes - 1);
   const Index n_items = decimal(header, format::kItemsKey, 0, kMaxCodes - 1);

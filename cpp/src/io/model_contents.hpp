@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <variant>
 
 #include "matfac/model_file.hpp"
@@ -16,7 +17,9 @@ struct ModelContents {
   ModelRecord record;
   Index seen_nnz = 0;  ///< entries of `record.seen.items`
 
-  std::uint64_t checksum = 0;         ///< as written in the file
+  std::string library_version;        ///< of the program that wrote the file
+  std::string checksum_text;          ///< as written in the file
+  std::uint64_t checksum = 0;         ///< its number
   std::size_t checksum_position = 0;  ///< where its digits begin in the file
 };
 

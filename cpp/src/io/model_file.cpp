@@ -77,6 +77,10 @@ ModelView<T> ModelFile::model() const {
 template MATFAC_API ModelView<float> ModelFile::model() const;
 template MATFAC_API ModelView<double> ModelFile::model() const;
 
+const std::string& ModelFile::library_version() const { return opened(impl_).contents.library_version; }
+
+const std::string& ModelFile::checksum() const { return opened(impl_).contents.checksum_text; }
+
 const ModelRecord& ModelFile::record() const {
   const Impl& impl = opened(impl_);
   if (!impl.indices_checked.load(std::memory_order_acquire)) {

@@ -12,6 +12,11 @@
 // A row with fewer ratings than factors is solved the other way round, with K = V V^T + lambda I = U^T U of the size of
 // its ratings (lambda > 0), y = U^-T t and z = U^-T 1:
 //   b = lambda z . y / (lambda z . z + beta),   x = V^T U^-1 (y - b z).
+//
+// Weights d_i of the squares: with D = diag(d), A = V^T D V + lambda I, g = V^T d, h = V^T D t, c = sum d_i + beta. The
+// roots of the weights scale the rows of the panel once both sides have been taken, and the matrix is a product of a
+// panel with itself as ever; only where weights are negative (beside a `base` that makes up for it) a second panel
+// takes their signs. The other way round, roots of the weights scale V, t and 1.
 
 namespace matfac {
 namespace {
@@ -28,6 +33,13 @@ constexpr Index padded_width(Index n) {
   return (n + kGroup<T> - 1) / kGroup<T> * kGroup<T>;
 }
 
+// Entries of a panel, of whichever orientation.
+template <class T>
+MATFAC_INLINE Index panel_entries(Index stride) {
+  const Index rows = panel_rows<T>(stride);
+  return (rows > stride ? rows : stride) * stride;
+}
+
 // How a workspace is cut: a system, its vectors, a panel; each a whole number of groups, so that all are aligned.
 template <class T>
 struct RowWorkspace {
@@ -38,15 +50,16 @@ struct RowWorkspace {
         x(inverse_pivots + stride),
         h(x + stride),
         targets(h + 2 * stride),
-        panel(targets + padded_width<T>(panel_rows<T>(stride)) + stride) {}
-  T *a, *diagonal, *inverse_pivots, *x, *h, *targets, *panel;  // g follows h
+        panel(targets + padded_width<T>(panel_rows<T>(stride)) + stride),
+        roots(panel + panel_entries<T>(stride)),
+        left(roots + padded_width<T>(panel_rows<T>(stride)) + stride) {}
+  T *a, *diagonal, *inverse_pivots, *x, *h, *targets, *panel, *roots, *left;  // g follows h
 };
 
 template <class T>
 Index solve_row_workspace(Index n_factors) {
   const Index stride = padded_width<T>(n_factors), panel = panel_rows<T>(stride);
-  return stride * system_lda<T>(stride) + 6 * stride + padded_width<T>(panel) +
-         (panel > stride ? panel : stride) * stride;
+  return stride * system_lda<T>(stride) + 7 * stride + 2 * padded_width<T>(panel) + 2 * panel_entries<T>(stride);
 }
 
 // The Cholesky factor may be off by about this much of the diagonal.
@@ -141,6 +154,49 @@ MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, In
   }
 }
 
+// h += panel^T targets, g += panel^T weights, and then the rows of the panel are multiplied by `roots`.
+template <class T>
+__attribute__((noinline)) void add_weighted_sides(T* panel, const T* targets, const T* weights, const T* roots, Index n,
+                                                  Index stride, T* h) {
+  T* const g = h + stride;
+  for (Index f = 0; f < stride; f += kGroup<T>) {
+    Group<T> with_target = load_group(h + f), weighted = load_group(g + f);
+    for (Index k = 0; k < n; ++k) {
+      const Group<T> v = load_group(panel + k * stride + f);
+      with_target = fma(splat_group(targets[k]), v, with_target);
+      weighted = fma(splat_group(weights[k]), v, weighted);
+      store_group(panel + k * stride + f, multiply(splat_group(roots[k]), v));
+    }
+    store_group(h + f, with_target);
+    store_group(g + f, weighted);
+  }
+}
+
+// The targets (times weights) and the roots of the weights' sizes. Returns the sum of the targets.
+template <class T>
+MATFAC_INLINE double gather_weights(const RowProblem<T>& p, Index start, Index n, T* targets, T* roots) {
+  double total = 0;
+  for (Index k = 0; k < n; ++k) {
+    const T weight = p.weights[start + k];
+    targets[k] = p.values[start + k];
+    roots[k] = square_root(weight < T(0) ? -weight : weight);
+    total += static_cast<double>(targets[k]);
+  }
+  return total;
+}
+
+// The panel with the signs of the weights.
+template <class T>
+MATFAC_INLINE const T* signed_panel(const RowProblem<T>& p, Index start, Index n, Index stride, const T* panel,
+                                    T* left) {
+  if (!p.has_negative_weights) return panel;
+  for (Index k = 0; k < n; ++k) {
+    const T sign = p.weights[start + k] < T(0) ? T(-1) : T(1);
+    for (Index f = 0; f < stride; ++f) left[k * stride + f] = sign * panel[k * stride + f];
+  }
+  return left;
+}
+
 // Fetches the rows that will be gathered next, one at a time while others are computed with: a burst would wait.
 template <class T>
 class Prefetch {
@@ -178,12 +234,19 @@ double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_
   double total = 0;
   for (const Index stop = start + count; start < stop; start += panel_size) {
     const Index n = min_index(panel_size, stop - start);
-    total += gather_targets(p, start, n, w.targets);
+    const T* left = w.panel;
     gather_rows(p, start, n, stride, w.panel);
-    add_right_sides(w.panel, w.targets, n, stride, w.h);
+    if (p.weights == nullptr) {
+      total += gather_targets(p, start, n, w.targets);
+      add_right_sides(w.panel, w.targets, n, stride, w.h);
+    } else {
+      total += gather_weights(p, start, n, w.targets, w.roots);
+      add_weighted_sides(w.panel, w.targets, p.weights + start, w.roots, n, stride, w.h);
+      left = signed_panel(p, start, n, stride, w.panel, w.left);
+    }
     Prefetch<T> ahead(p, start + n, panel_size);
     for (Index i = 0; i < p.n_factors; i += kBand) {
-      update_band<T, false>(w.panel + i, w.panel, n, stride, i, stride, is_fresh, w.a + i * lda, lda, ahead);
+      update_band<T, false>(left + i, w.panel, n, stride, i, stride, is_fresh, w.a + i * lda, lda, ahead);
     }
     is_fresh = false;
   }
@@ -216,6 +279,20 @@ MATFAC_INLINE Index factorize_penalized(const RowWorkspace<T>& w, Index stride, 
   return factorize(w.a, stride, size, smallest, w.diagonal, w.inverse_pivots);
 }
 
+// Adds what the system has beside its ratings, but for the penalty.
+template <class T>
+MATFAC_INLINE void add_base(const RowProblem<T>& p, const RowWorkspace<T>& w, Index stride) {
+  if (p.base != nullptr) {
+    const Index lda = system_lda<T>(stride);
+    for (Index i = 0; i < p.n_factors; ++i) {
+      for (Index j = i / kGroup<T> * kGroup<T>; j < stride; ++j) w.a[i * lda + j] += p.base[i * lda + j];
+    }
+  }
+  if (p.linear != nullptr) {
+    for (Index f = 0; f < p.n_factors; ++f) w.h[f] += p.linear[f];
+  }
+}
+
 // With y and z beside the factor: their products, and x := y - b z once b is known.
 template <class T>
 struct Sides {
@@ -246,12 +323,13 @@ Index finish_row(const RowProblem<T>& p, double total, T* workspace, T* solution
   const Index stride = padded_width<T>(p.n_factors), lda = system_lda<T>(stride);
   const RowWorkspace<T> w(workspace, stride);
   const T smallest = negligible<T>(p.n_factors, p.n);
+  add_base(p, w, stride);
   const Index failed = factorize_penalized(w, stride, p.n_factors, p.regularization, smallest, w.h, w.h + stride);
   if (failed >= 0) return failed;
   const Sides<T> sides{w.a + stride, lda, p.n_factors};
   T b = T(0);
   if (bias != nullptr) {
-    const double c = static_cast<double>(p.n) + static_cast<double>(p.bias_regularization);
+    const double c = p.total_weight + static_cast<double>(p.bias_regularization);
     const auto products = sides.products();
     const double schur = c - products.zz;
     if (!(schur > static_cast<double>(smallest) * c)) return p.n_factors;
@@ -263,18 +341,37 @@ Index finish_row(const RowProblem<T>& p, double total, T* workspace, T* solution
   return -1;
 }
 
+// panel[f][i] *= roots[i]; `roots` is filled up with zeros, as the panel is.
+template <class T>
+MATFAC_INLINE void scale_columns(T* roots, Index n, Index n_factors, Index stride, T* panel) {
+  for (Index i = n; i < stride; ++i) roots[i] = T(0);
+  for (Index f = 0; f < n_factors; ++f) {
+    T* const row = panel + f * stride;
+    for (Index i = 0; i < stride; i += kGroup<T>) {
+      store_group(row + i, multiply(load_group(roots + i), load_group(row + i)));
+    }
+  }
+}
+
 // The other way round, for a row with fewer ratings than factors; the penalty must be positive.
 template <class T>
 Index solve_row_by_ratings(const RowProblem<T>& p, T* workspace, T* solution, T* bias) {
   const Index stride = padded_width<T>(p.n), lda = system_lda<T>(stride);
   const RowWorkspace<T> w(workspace, padded_width<T>(p.n_factors));
-  gather_targets(p, 0, p.n, w.targets);
   gather_columns(p, p.n, stride, w.panel);
+  const T* ones = nullptr;
+  if (p.weights == nullptr) {
+    gather_targets(p, 0, p.n, w.targets);
+  } else {
+    ones = w.roots;
+    gather_weights(p, 0, p.n, w.targets, w.roots);
+    scale_columns(w.roots, p.n, p.n_factors, stride, w.panel);
+    for (Index i = 0; i < p.n; ++i) w.targets[i] = w.roots[i] > T(0) ? w.targets[i] / w.roots[i] : T(0);
+  }
   Prefetch<T> ahead(p, p.n, panel_rows<T>(stride));
   for (Index i = 0; i < p.n; i += kBand) {
     update_band<T, false>(w.panel + i, w.panel, p.n_factors, stride, i, stride, true, w.a + i * lda, lda, ahead);
   }
-  const T* const ones = nullptr;
   const Index failed = factorize_penalized(w, stride, p.n, p.regularization, negligible<T>(p.n, p.n_factors), w.targets,
                                            ones);
   if (failed >= 0) return failed;
@@ -299,7 +396,8 @@ Index solve_row_by_ratings(const RowProblem<T>& p, T* workspace, T* solution, T*
 template <class T>
 Index solve_row(const RowProblem<T>& p, T* workspace, T* solution, T* bias) {
   // n^2 F + n^3 / 3 operations against n F^2 + F^3 / 3, and what it costs to transpose.
-  if (p.regularization > T(0) && 4 * p.n <= 3 * p.n_factors) return solve_row_by_ratings(p, workspace, solution, bias);
+  const bool is_plain = p.base == nullptr && p.linear == nullptr && p.regularization > T(0);
+  if (is_plain && 4 * p.n <= 3 * p.n_factors) return solve_row_by_ratings(p, workspace, solution, bias);
   const double total = accumulate_row(p, 0, p.n, true, workspace);
   return finish_row(p, total, workspace, solution, bias);
 }

@@ -14,12 +14,32 @@
 /// of 64 bytes, then a fixed tree), so a result depends on its arguments alone.
 namespace matfac {
 
+/// The losses of single ratings come first in the enumeration `Loss`.
+inline constexpr int kPointLosses = 7;
+
+/// A loss at single estimates: the arithmetic of losses/*.hpp over n ratings. `weights` may be null; `parameter` is
+/// what the loss has (the threshold of `huber`, ...).
+template <class T>
+struct PointLoss {
+  /// `total` and the weighted losses, added one by one. `derivatives`, when not null, receives weight times d loss /
+  /// d estimate.
+  double (*evaluate)(const T* ratings, const T* estimates, const T* weights, Index n, T parameter, T* derivatives,
+                     double total);
+  /// A parabola 1/2 w (target - r_hat)^2 + const above each loss that touches it at the estimate: the weights w, times
+  /// `weights`, and the targets. Null where the loss has none.
+  void (*majorize)(const T* ratings, const T* estimates, const T* weights, Index n, T parameter, T* majorizer_weights,
+                   T* targets);
+  T parameter;
+};
+
 /// What a stochastic step needs to know of a row beside its factors. With the derivative g of the loss, a step is
-///   x := shrink x - rate g y,   bias := bias_shrink bias - bias_rate g        (y the other row of the pair)
+///   x := soft(shrink x - rate g y, threshold),   bias := bias_shrink bias - bias_rate g   (y the other row of the
+///   pair)
+/// soft(x, t) being x moved towards 0 by t.
 template <class T>
 struct SgdRow {
   T bias;
-  T rate, shrink;
+  T rate, shrink, threshold;
   T bias_rate, bias_shrink;
 };
 
@@ -27,35 +47,58 @@ struct SgdRow {
 /// L + 1, ..., and at last those from kSgdStrips L on.
 inline constexpr Index kSgdStrips = 4;
 
-/// A block of ratings and the rows it touches; see solvers/sgd/blocks.hpp.
+/// A block of ratings and the rows it touches; see solvers/stochastic/blocks.hpp.
 template <class T>
 struct SgdBlock {
   const std::uint16_t* users;  ///< row of each rating's user among the block's users, ascending
   const std::uint16_t* items;
   const T* values;
+  const T* weights;  ///< or null
   Index n;
   T* user_factors;  ///< the first of the block's users
   T* item_factors;
   SgdRow<T>* user_rows;
   SgdRow<T>* item_rows;
   Index stride;
+  T offset;             ///< added to every estimate
   T damping_threshold;  ///< derivatives beyond this are damped (kernels/sgd.inl); infinity: none
+  T negative_part;      ///< times the negative part of a factor after a step: 1, or 0 to keep factors from it
+  T least_bias;         ///< biases below are set to it: minus infinity, or 0
 };
 
-/// The loops over ratings whose inside is a loss: one table a loss, in the order of the enumeration `Loss`.
+/// Steps on triples of a user, an item that the user has rated and another that is not; see solvers/pairwise. They are
+/// taken in strips as those of SgdBlock are.
+template <class T>
+struct PairBlock {
+  const std::uint16_t* users;  ///< row of each step's user among the block's users
+  const Code* items;           ///< rows of the rated items
+  const Code* others;          ///< rows of the others
+  const T* weights;            ///< or null
+  Index n;
+  T* user_factors;  ///< the first of the block's users
+  T* item_factors;
+  SgdRow<T>* user_rows;  ///< the biases of users play no part
+  SgdRow<T>* item_rows;
+  Index stride;
+  bool is_plain;    ///< no thresholds and no signs to keep
+  T negative_part;  ///< see SgdBlock
+};
+
+/// The loops over ratings whose inside is a loss.
 ///
-/// Below, r_hat_i = u . v_items[i] + offset is the estimate of values[i], and g_i the derivative of the loss there.
+/// Below, r_hat_i = u . v_items[i] + offset is the estimate of values[i], and g_i the derivative of the weighted loss
+/// there. `weights` may be null.
 template <class T>
 struct LossKernels {
   /// The sum of the losses.
-  double (*row_loss)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
-                     Index n);
-  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u, loss += the losses, one by one. `u` and `du` are
+  double (*row_loss)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
+                     const T* values, const T* weights, T offset, Index n);
+  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u, total += the losses, one by one. `u` and `du` are
   /// rows.
-  void (*row_gradients)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
-                        Index n, T* du, T* item_gradient, double* loss);
+  void (*row_gradients)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
+                        const T* values, const T* weights, T offset, Index n, T* du, T* item_gradient, double* total);
   /// One stochastic step for each rating of a block, in order; returns the sum of the losses before each.
-  double (*block_sgd)(const SgdBlock<T>& block);
+  double (*block_sgd)(const PointLoss<T>& loss, const SgdBlock<T>& block);
 };
 
 /// A row of ALS: its ratings and the rows of the other side that stay fixed, which need no padding.
@@ -73,6 +116,31 @@ struct RowProblem {
   T mean;
   T regularization;
   T bias_regularization;
+  /// Of the squares, or null; with them `values` are targets times weights, from which nothing is subtracted any more.
+  const T* weights = nullptr;
+  double total_weight = 0;            ///< the sum of the weights; n without
+  bool has_negative_weights = false;  ///< then the system is definite only thanks to `base`
+  const T* base = nullptr;            ///< a symmetric matrix that is added to the system's, in rows as long; or null
+  const T* linear = nullptr;          ///< n_factors entries that are added to the right-hand side, or null
+  T l1_regularization = 0;            ///< `descend_row` only
+  bool nonnegative = false;           ///< `descend_row` only
+};
+
+/// Cyclic coordinate descent updates four factors of a row at a time: for them, and for the pairs of them.
+inline constexpr int kCcdFactors = 4;
+inline constexpr int kCcdSums = kCcdFactors + kCcdFactors * (kCcdFactors + 1) / 2;
+
+/// Some ratings of a row, and the other side's entries; see kernels/ccd.inl.
+template <class T>
+struct CcdRow {
+  const Code* codes;
+  T* residuals;      ///< r - r_hat
+  const T* weights;  ///< q, or null
+  Index n;
+  Index n_ahead;  ///< how many codes lie behind these: what to fetch meanwhile
+  /// For each row of the other side the entries that have changed since the residuals were last brought up to date (by
+  /// how much), and the four that the update needs.
+  const T* pairs;
 };
 
 /// Items that a ranking kernel scores at a time, and queries that lie interleaved: a multiple of what any level takes.
@@ -106,15 +174,23 @@ struct RankingBlock {
 
 template <class T>
 struct Kernels {
-  LossKernels<T> losses[1];
+  /// The loops for `squared` without weights, thresholds and signs to keep, with the loss inside; and those for all,
+  /// with the loss called for a few ratings at a time.
+  LossKernels<T> squared, general;
+  /// In the order of the enumeration `Loss`; without a parameter.
+  PointLoss<T> losses[kPointLosses];
 
   /// out[i] = u . v_items[i] - values[i].
   void (*row_residuals)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, Index n,
                         T* out);
   /// What the squared loss along a direction is made of: with e_i = u . v_i + offset - values[i],
-  /// a_i = u . dv_i + du . v_i and b_i = du . dv_i, adds sum e a, sum (a^2 + 2 e b), sum a b, sum b^2 to sums[0..3].
+  /// a_i = u . dv_i + du . v_i, b_i = du . dv_i and the weights q_i (`weights` may be null: 1), adds sum q e a,
+  /// sum q (a^2 + 2 e b), sum q a b, sum q b^2 to sums[0..3].
   void (*row_line_terms)(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
-                         const Code* items, const T* values, T offset, Index n, double* sums);
+                         const Code* items, const T* values, const T* weights, T offset, Index n, double* sums);
+  /// What any estimate along a direction is made of, u . v_i + offset + t a_i + t^2 b_i: writes the three parts.
+  void (*row_line_estimates)(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
+                             const Code* items, T offset, Index n, T* estimates, T* a, T* b);
   /// One row of ALS; see gram.inl. `solve_row` does it all. A long row may be cut instead: `accumulate_row` adds
   /// ratings [start, start + count) to the system in a workspace (sets it if `is_fresh`) and returns the sum of their
   /// targets, `add_system` adds another workspace's system, `finish_row` solves, given the sum of all targets. `bias`
@@ -123,8 +199,19 @@ struct Kernels {
   double (*accumulate_row)(const RowProblem<T>& problem, Index start, Index count, bool is_fresh, T* workspace);
   void (*add_system)(Index n_factors, const T* other, T* workspace);
   Index (*finish_row)(const RowProblem<T>& problem, double total, T* workspace, T* solution, T* bias);
-  /// Entries of T that a workspace needs (64-byte aligned).
+  /// The accumulated system with |x|_1 penalized or x kept from being negative: by coordinate descent from where
+  /// `solution` and `bias` are.
+  void (*descend_row)(const RowProblem<T>& problem, double total, T* workspace, T* solution, T* bias);
+  /// Entries of T that a workspace needs (64-byte aligned). A system lies at its beginning, in rows of the padded
+  /// number of factors and 64 bytes more, its upper triangle.
   Index (*solve_row_workspace)(Index n_factors);
+  /// `steps` steps of conjugate gradients from where `solution` and `bias` are; see conjugate_gradient.inl. The problem
+  /// must have weights.
+  void (*step_row)(const RowProblem<T>& problem, int steps, T* workspace, T* solution, T* bias);
+  Index (*step_row_workspace)(Index n_factors);
+  /// out[i] = x . v of row codes[i]; neither need be padded.
+  void (*row_estimates)(const T* x, const T* fixed, Index fixed_stride, Index n_factors, const Code* codes, Index n,
+                        T* out);
   /// a . b for rows of any length.
   T (*dot)(const T* a, const T* b, Index n);
   /// Appends to each query's `found` those of the items [first, min(first + kRankingStrip, end)) whose score is above
@@ -134,6 +221,18 @@ struct Kernels {
   /// out[i] = u . v + b of the pair (users[i], items[i]), with the bits that score_strip has before a base is added.
   void (*pair_scores)(const T* user_factors, const T* item_factors, const T* item_biases, Index n_factors,
                       const Code* users, const Code* items, Index n, T* out);
+  /// Subtracts from each residual e the sum of scale[j] times what has changed; with the other side's entries y adds
+  /// sum q e y_j to sums[j], and the sums of q y_j y_l (j <= l, by j, then l) to those behind.
+  void (*ccd_accumulate)(const CcdRow<T>& row, const T* scale, double* sums);
+  /// Subtracts sum_j change[j] y_j from each residual; returns the sum of q e^2.
+  double (*ccd_move)(const CcdRow<T>& row, const T* change);
+  /// One step of `bpr` for each triple; returns the sum of the weighted losses before each.
+  double (*block_bpr)(const PairBlock<T>& block);
+  /// The first of `candidates` with `difference`, the estimate of `item` minus the candidate's, below `margin`; or n.
+  Index (*find_violator)(const PairBlock<T>& block, Index user, Index item, const Code* candidates, Index n, T margin,
+                         T* difference);
+  /// One step with the derivative g of the loss by the difference.
+  void (*pair_step)(const PairBlock<T>& block, Index user, Index item, Index other, T g);
 };
 
 /// The table in use. The choice is made once; see runtime_info().

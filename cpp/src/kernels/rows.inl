@@ -65,14 +65,78 @@ void row_residuals(const T* u, const T* item_factors, Index stride, const Code* 
   });
 }
 
+// Losses for the loops: at up to four estimates. `derivatives` may be null. With the plain one the loops are compiled
+// for each common length of a row, with the other once: it is for many losses, and compiling takes its time too.
+struct InlinedSquaredLoss {
+  static constexpr bool kIsPlain = true;
+  template <class T>
+  static MATFAC_INLINE double evaluate(const PointLoss<T>&, const T* values, const T* estimates, const T*, int count,
+                                       T* derivatives, double total) {
+    for (int q = 0; q < count; ++q) {
+      if (derivatives != nullptr) derivatives[q] = SquaredLoss::derivative(values[q], estimates[q]);
+      total += SquaredLoss::value(values[q], estimates[q]);
+    }
+    return total;
+  }
+};
+struct CalledLoss {
+  static constexpr bool kIsPlain = false;
+  template <class T>
+  static MATFAC_INLINE double evaluate(const PointLoss<T>& loss, const T* values, const T* estimates, const T* weights,
+                                       int count, T* derivatives, double total) {
+    return loss.evaluate(values, estimates, weights, count, loss.parameter, derivatives, total);
+  }
+};
+
+template <class T, class Loss, class F>
+MATFAC_INLINE auto with_length_for(Index stride, const F& f) {
+  if constexpr (Loss::kIsPlain) {
+    return with_length<T>(stride, f);
+  } else {
+    return f(stride);
+  }
+}
+
 template <class T, class Loss>
-double row_loss(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
-                Index n) {
-  return with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
+double evaluate_loss(const T* ratings, const T* estimates, const T* weights, Index n, T parameter, T* derivatives,
+                     double total) {
+  for (Index i = 0; i < n; ++i) {
+    const T weight = weights != nullptr ? weights[i] : T(1);
+    total += static_cast<double>(weight) * Loss::value(ratings[i], estimates[i], parameter);
+    if (derivatives != nullptr) derivatives[i] = weight * Loss::derivative(ratings[i], estimates[i], parameter);
+  }
+  return total;
+}
+
+template <class T, class Loss>
+void majorize_loss(const T* ratings, const T* estimates, const T* weights, Index n, T parameter, T* majorizer_weights,
+                   T* targets) {
+  for (Index i = 0; i < n; ++i) {
+    const T weight = weights != nullptr ? weights[i] : T(1);
+    majorizer_weights[i] = weight * Loss::majorizer(ratings[i], estimates[i], parameter, targets[i]);
+  }
+}
+
+template <class T, class Loss>
+constexpr PointLoss<T> point_loss() {
+  if constexpr (Loss::kMajorizes) {
+    return {&evaluate_loss<T, Loss>, &majorize_loss<T, Loss>, T(0)};
+  } else {
+    return {&evaluate_loss<T, Loss>, nullptr, T(0)};
+  }
+}
+
+template <class T, class Loss>
+double row_loss(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
+                const T* values, const T* weights, T offset, Index n) {
+  return with_length_for<T, Loss>(stride, [&](auto length) __attribute__((always_inline)) {
     double total = 0;
     each_product(u, item_factors, stride, items, n, length,
                  [&](Index i, const T* products, int count) __attribute__((always_inline)) {
-                   for (int q = 0; q < count; ++q) total += Loss::value(values[i + q], products[q] + offset);
+                   T estimates[4];
+                   for (int q = 0; q < count; ++q) estimates[q] = products[q] + offset;
+                   total = Loss::evaluate(loss, values + i, estimates, weights != nullptr ? weights + i : nullptr,
+                                          count, static_cast<T*>(nullptr), total);
                  });
     return total;
   });
@@ -83,32 +147,35 @@ template <int kCount, class T, class Length>
 MATFAC_INLINE void add_gradients(const T* g, const T* u, const T* item_factors, Index stride, const Code* items,
                                  Length length, T* du, T* item_gradient) {
   Register<T> scale[kCount];
-  for (int q = 0; q < kCount; ++q) scale[q] = splat(g[q]);
+  const T* v[kCount];
+  T* dv[kCount];  // found once: a store to a row might change `items`, for all that the compiler knows
+  for (int q = 0; q < kCount; ++q) {
+    scale[q] = splat(g[q]);
+    v[q] = item_factors + items[q] * stride;
+    dv[q] = item_gradient + items[q] * stride;
+  }
   for (Index f = 0; f < length; f += kWidth<T>) {
     const Register<T> x = load_register(u + f);
     Register<T> d = load_register(du + f);
     for (int q = 0; q < kCount; ++q) {
-      d = fma(scale[q], load_register(item_factors + items[q] * stride + f), d);
-      T* const dv = item_gradient + items[q] * stride + f;
-      store_register(dv, fma(scale[q], x, load_register(dv)));
+      d = fma(scale[q], load_register(v[q] + f), d);
+      store_register(dv[q] + f, fma(scale[q], x, load_register(dv[q] + f)));
     }
     store_register(du + f, d);
   }
 }
 
 template <class T, class Loss>
-void row_gradients(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, T offset,
-                   Index n, T* du, T* item_gradient, double* loss) {
-  with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
-    double total = *loss;
+void row_gradients(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
+                   const T* values, const T* weights, T offset, Index n, T* du, T* item_gradient, double* total) {
+  with_length_for<T, Loss>(stride, [&](auto length) __attribute__((always_inline)) {
+    double sum_of_losses = *total;
     each_product(u, item_factors, stride, items, n, length,
                  [&](Index i, const T* products, int count) __attribute__((always_inline)) {
-                   T g[4];
-                   for (int q = 0; q < count; ++q) {
-                     const T estimate = products[q] + offset;
-                     g[q] = Loss::derivative(values[i + q], estimate);
-                     total += Loss::value(values[i + q], estimate);
-                   }
+                   T g[4], estimates[4];
+                   for (int q = 0; q < count; ++q) estimates[q] = products[q] + offset;
+                   sum_of_losses = Loss::evaluate(loss, values + i, estimates,
+                                                  weights != nullptr ? weights + i : nullptr, count, g, sum_of_losses);
                    if (count == 4) {
                      for (Index ahead = i + kAhead; ahead < min_index(n, i + kAhead + 4); ++ahead) {
                        prefetch_row(item_gradient + items[ahead] * stride, length);
@@ -118,26 +185,48 @@ void row_gradients(const T* u, const T* item_factors, Index stride, const Code* 
                      add_gradients<1>(g, u, item_factors, stride, items + i, length, du, item_gradient);
                    }
                  });
-    *loss = total;
+    *total = sum_of_losses;
+  });
+}
+
+// The estimate of a pair along a direction is product + t slope + t^2 square.
+template <class T>
+struct PairLine {
+  T product, slope, square;
+
+  template <class Length>
+  MATFAC_INLINE PairLine(const T* u, const T* du, const T* v, const T* dv, Length length)
+      : product(dot_groups(u, v, length)),
+        slope(dot_groups(u, dv, length) + dot_groups(du, v, length)),
+        square(dot_groups(du, dv, length)) {}
+};
+
+template <class T>
+void row_line_terms(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
+                    const Code* items, const T* values, const T* weights, T offset, Index n, double* sums) {
+  with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
+    for (Index i = 0; i < n; ++i) {
+      const PairLine<T> line(u, du, item_factors + items[i] * stride, item_direction + items[i] * stride, length);
+      const double e = static_cast<double>(line.product + offset - values[i]);
+      const double a = static_cast<double>(line.slope), b = static_cast<double>(line.square);
+      const double q = weights != nullptr ? static_cast<double>(weights[i]) : 1.0;
+      sums[0] += q * (e * a);
+      sums[1] += q * (a * a + 2 * e * b);
+      sums[2] += q * (a * b);
+      sums[3] += q * (b * b);
+    }
   });
 }
 
 template <class T>
-void row_line_terms(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
-                    const Code* items, const T* values, T offset, Index n, double* sums) {
-  with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
-    for (Index i = 0; i < n; ++i) {
-      const T* const v = item_factors + items[i] * stride;
-      const T* const dv = item_direction + items[i] * stride;
-      const double e = static_cast<double>(dot_groups(u, v, length) + offset - values[i]);
-      const double a = static_cast<double>(dot_groups(u, dv, length) + dot_groups(du, v, length));
-      const double b = static_cast<double>(dot_groups(du, dv, length));
-      sums[0] += e * a;
-      sums[1] += a * a + 2 * e * b;
-      sums[2] += a * b;
-      sums[3] += b * b;
-    }
-  });
+void row_line_estimates(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
+                        const Code* items, T offset, Index n, T* estimates, T* a, T* b) {
+  for (Index i = 0; i < n; ++i) {
+    const PairLine<T> line(u, du, item_factors + items[i] * stride, item_direction + items[i] * stride, stride);
+    estimates[i] = line.product + offset;
+    a[i] = line.slope;
+    b[i] = line.square;
+  }
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/sum.hpp"
 #include "core/validate.hpp"
@@ -102,18 +103,23 @@ void predict(const ModelView<T>& model, std::span<const Code> users, std::span<c
 }
 
 template <class T>
-double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_threads) {
+double mean_loss(const ModelView<T>& model, const RatingsView<T>& ratings, const LossFunction& function,
+                 int n_threads) {
   require_consistent(model);
+  require(static_cast<int>(function.loss) < kPointLosses, "loss '", name_of(function.loss),
+          "' is not one of single ratings");
   require(ratings.n_users == model.user_factors.rows && ratings.n_items == model.item_factors.rows,
           "the ratings have shape (", ratings.n_users, ", ", ratings.n_items, "), the model (", model.user_factors.rows,
           ", ", model.item_factors.rows, ")");
   if (ratings.nnz() == 0) return std::numeric_limits<double>::quiet_NaN();
   const Estimator<T> estimator(model);
-  const double squares = chunked_sum(ratings.n_users, 256, n_threads, [&](Index begin, Index end) {
+  const auto evaluate = kernels<T>().losses[static_cast<int>(function.loss)].evaluate;
+  const T parameter = static_cast<T>(function.huber_threshold);
+  const double total = chunked_sum(ratings.n_users, 256, n_threads, [&](Index begin, Index end) {
     constexpr Index kMost = Estimator<T>::kMost;
     Code users[kMost];
     T estimates[kMost];
-    double total = 0;
+    double sum = 0;
     Index user = begin;
     for (Index i = ratings.offsets[begin]; i < ratings.offsets[end]; i += kMost) {
       const Index count = std::min(kMost, ratings.offsets[end] - i);
@@ -122,14 +128,23 @@ double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_thre
         users[k] = static_cast<Code>(user);
       }
       estimator.estimate(users, ratings.items + i, count, estimates);
-      for (Index k = 0; k < count; ++k) {
-        const double e = static_cast<double>(estimates[k]) - static_cast<double>(ratings.values[i + k]);
-        total += e * e;
-      }
+      sum = evaluate(ratings.values + i, estimates, ratings.weights != nullptr ? ratings.weights + i : nullptr, count,
+                     parameter, nullptr, sum);
     }
-    return total;
+    return sum;
   });
-  return std::sqrt(squares / static_cast<double>(ratings.nnz()));
+  double weight = static_cast<double>(ratings.nnz());
+  if (ratings.weights != nullptr) {
+    weight = chunked_sum(ratings.nnz(), 1 << 16, n_threads, [&](Index begin, Index end) {
+      return std::accumulate(ratings.weights + begin, ratings.weights + end, 0.0);
+    });
+  }
+  return total / weight;
+}
+
+template <class T>
+double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_threads) {
+  return std::sqrt(2 * mean_loss(model, ratings, {Loss::squared}, n_threads));
 }
 
 #define MATFAC_INSTANTIATE(T)                                                                                       \
@@ -137,6 +152,7 @@ double rmse(const ModelView<T>& model, const RatingsView<T>& ratings, int n_thre
   template MATFAC_API void validate(const ModelView<T>&);                                                           \
   template MATFAC_API void predict(const ModelView<T>&, std::span<const Code>, std::span<const Code>, std::span<T>, \
                                    int);                                                                            \
+  template MATFAC_API double mean_loss(const ModelView<T>&, const RatingsView<T>&, const LossFunction&, int);       \
   template MATFAC_API double rmse(const ModelView<T>&, const RatingsView<T>&, int);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)

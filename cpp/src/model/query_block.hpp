@@ -8,6 +8,7 @@
 #include "core/aligned.hpp"
 #include "kernels/kernels.hpp"
 #include "model/keep_best.hpp"
+#include "model/packed_queries.hpp"
 #include "model/ranking.hpp"
 
 namespace matfac {
@@ -27,11 +28,10 @@ class QueryBlock {
         n_(n),
         full_(full(n, ranked.factors.rows)),
         room_(full_ + kRankingStrip),
-        factors_(padded_queries(n_queries) * ranked.factors.cols),
-        bases_(padded_queries(n_queries)),
-        thresholds_(padded_queries(n_queries)),
-        counts_(padded_queries(n_queries)),
-        limits_(padded_queries(n_queries)),
+        queries_(n_queries, ranked.factors.cols),
+        thresholds_(PackedQueries<T>::padded_to_groups(n_queries)),
+        counts_(thresholds_.size()),
+        limits_(thresholds_.size()),
         states_(static_cast<std::size_t>(n_queries)),
         found_((n_queries + 1) * room_),
         workspace_(kernels_.ranking_workspace(ranked.factors.cols)) {}
@@ -43,21 +43,9 @@ class QueryBlock {
 
   /// Takes the queries [begin, end).
   void load(const RankingQueries<T>& queries, Index begin, Index end) {
-    n_queries_ = end - begin;
-    // A few queries beyond the last group are scored one by one; more are cheaper as a group with gaps.
-    const Index rest = n_queries_ % kRankingGroup;
-    n_grouped_ = n_queries_ - rest + (rest > kMostSingles ? kRankingGroup : 0);
-    const Index n_factors = ranked_.factors.cols;
-    for (Index q = 0; q < std::max(n_queries_, n_grouped_); ++q) {
-      const bool grouped = q < n_grouped_;
-      const Index place = q % kRankingGroup, step = grouped ? kRankingGroup : 1;
-      T* const out = factors_.data() + (grouped ? (q - place) * n_factors + place : q * n_factors);
-      const Code row = q < n_queries_ ? queries.rows[static_cast<std::size_t>(begin + q)] : -1;
-      const T scale = row >= 0 && queries.scales != nullptr ? queries.scales[row] : T(1);
-      for (Index f = 0; f < n_factors; ++f) out[f * step] = row >= 0 ? queries.factors.row(row)[f] * scale : T(0);
-      bases_[q] = q < n_queries_ ? queries.bases[static_cast<std::size_t>(begin + q)] : T(0);
-      if (q < n_queries_) state_of(q).excluded = queries.excluded(begin + q);
-    }
+    queries_.load(queries, begin, end);
+    n_queries_ = queries_.size();
+    for (Index q = 0; q < n_queries_; ++q) state_of(q).excluded = queries.excluded(begin + q);
   }
 
   /// Finds the best of the items [first, end).
@@ -74,10 +62,8 @@ class QueryBlock {
       state.n_settled = 0;
       limits_[q] = static_cast<std::int32_t>(n_);
     }
-    const RankingBlock<T> block{
-        factors_.data(),  bases_.data(),  thresholds_.data(),   n_queries_,    n_grouped_, ranked_.factors.data,
-        ranked_.biases,   ranked_.scales, ranked_.factors.cols, found_.data(), room_,      counts_.data(),
-        workspace_.data()};
+    const RankingBlock<T> block = queries_.block(ranked_, thresholds_.data(), found_.data(), room_, counts_.data(),
+                                                 workspace_.data());
     for (Index strip = first; strip < end; strip += kRankingStrip) {
       kernels_.score_strip(block, strip, end);
       for (Index q = 0; q < n_queries_; ++q) {
@@ -96,15 +82,12 @@ class QueryBlock {
   Index count(Index q) const { return counts_[q]; }
 
  private:
-  static constexpr Index kMostSingles = 3;
-
   struct State {
     std::span<const Code> excluded;  // those that may still come
     Index n_settled;
   };
 
   static Index full(Index n, Index n_items) { return std::min(n + std::max<Index>(n, 16), std::max(n, n_items)); }
-  static Index padded_queries(Index n) { return (n + kRankingGroup - 1) / kRankingGroup * kRankingGroup; }
   State& state_of(Index q) { return states_[static_cast<std::size_t>(q)]; }
   ScoredItem<T>* found(Index q) { return found_.data() + q * room_; }
 
@@ -134,8 +117,9 @@ class QueryBlock {
   const Kernels<T>& kernels_;
   const RankedItems<T>& ranked_;
   Index n_, full_, room_;
-  Index n_queries_ = 0, n_grouped_ = 0;
-  AlignedBuffer<T> factors_, bases_, thresholds_;
+  Index n_queries_ = 0;
+  PackedQueries<T> queries_;
+  AlignedBuffer<T> thresholds_;
   AlignedBuffer<std::int32_t> counts_, limits_;  // found so far, and how many are settled
   std::vector<State> states_;
   AlignedBuffer<ScoredItem<T>> found_;  // and as much again as one query needs

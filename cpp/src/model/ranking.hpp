@@ -18,12 +18,14 @@ struct RankingQueries {
   /// The items to leave out: none; or, with one item a query, null offsets; or ascending lists.
   const Index* excluded_offsets = nullptr;
   const Code* excluded_items = nullptr;
+  bool excluded_by_row = false;  ///< query q has list rows[q], not list q
 
   Index size() const { return static_cast<Index>(rows.size()); }
   std::span<const Code> excluded(Index q) const {
     if (excluded_items == nullptr) return {};
     if (excluded_offsets == nullptr) return {excluded_items + q, 1};
-    return {excluded_items + excluded_offsets[q], excluded_items + excluded_offsets[q + 1]};
+    const Index list = excluded_by_row ? rows[static_cast<std::size_t>(q)] : q;
+    return {excluded_items + excluded_offsets[list], excluded_items + excluded_offsets[list + 1]};
   }
 };
 

@@ -6,9 +6,9 @@
 #include "core/validate.hpp"
 #include "kernels/kernels.hpp"
 #include "matfac/model.hpp"
-#include "model/base.hpp"
 #include "model/check.hpp"
 #include "model/ranking.hpp"
+#include "model/user_ranking.hpp"
 
 namespace matfac {
 namespace {
@@ -36,16 +36,12 @@ void recommend(const ModelView<T>& model, std::span<const Code> users, Index n, 
             model.item_factors.rows);
     validate(*seen, n_threads);
   }
-  RankingQueries<T> queries{model.user_factors, users};
-  queries.bases.reserve(users.size());
-  for (const Code user : users) queries.bases.push_back(base_of(model, user));
+  RankingQueries<T> queries = user_queries(model, users);
   if (seen != nullptr) {
     queries.excluded_offsets = seen->offsets;
     queries.excluded_items = seen->items;
   }
-  RankedItems<T> ranked{model.item_factors};
-  if (!model.item_biases.empty()) ranked.biases = model.item_biases.data();
-  rank(queries, ranked, n, items, scores, n_threads);
+  rank(queries, ranked_items(model), n, items, scores, n_threads);
 }
 
 template <class T>

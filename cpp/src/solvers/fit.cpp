@@ -6,6 +6,7 @@
 #include "core/validate.hpp"
 #include "matfac/model.hpp"
 #include "solvers/initialize.hpp"
+#include "solvers/loss_loops.hpp"
 #include "solvers/resolve.hpp"
 #include "solvers/solvers.hpp"
 
@@ -28,6 +29,7 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
   validate(settings);
   validate(train, settings.n_threads);
   require(train.nnz() > 0, "there are no ratings to fit (", train.n_users, " users, ", train.n_items, " items)");
+  validate_for_loss(train, settings);
   require_shape("user_factors", factors.user_factors, train.n_users, settings.n_factors);
   require_shape("item_factors", factors.item_factors, train.n_items, settings.n_factors);
   require_length("user_biases", factors.user_biases, settings.biases ? train.n_users : 0);
@@ -39,6 +41,7 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
             ", ", eval->n_items, "), expected that of the training ratings, (", train.n_users, ", ", train.n_items,
             ")");
     validate(*eval, settings.n_threads);
+    validate_for_loss(*eval, settings);
   }
   if (settings.init == Init::given) {
     require_finite("user_factors", factors.user_factors.data, factors.user_factors.size(), settings.n_threads);
@@ -56,16 +59,17 @@ template <class T>
 FitReport fit(const RatingsView<T>& train, const Settings& given, const FactorsView<T>& factors,
               const RatingsView<T>* eval, const OnIteration& on_iteration) {
   validate_fit(train, given, factors, eval);
-  const auto moments = rating_moments(train, given.biases, given.n_threads);
+  const auto moments = rating_moments(train, given);
   const Settings settings = resolve(given, moments);
-  Monitor<T> monitor(train, settings, factors, eval, on_iteration, moments);
-  if (settings.init == Init::random) initialize(factors, *settings.init_std, settings.seed, settings.n_threads);
+  Monitor<T> monitor(settings, factors, eval, on_iteration, moments);
+  if (settings.init == Init::random) initialize(factors, settings);
   clear_unrated(train, factors);
   const FitTask<T> task{train, settings, factors, moments, monitor};
   switch (settings.solver) {
     case Solver::als: return fit_als(task);
-    case Solver::sgd: return fit_sgd(task);
+    case Solver::sgd: return is_pairwise_loss(settings.loss) ? fit_pairwise(task) : fit_sgd(task);
     case Solver::batch: return fit_batch(task);
+    case Solver::ccd: return fit_ccd(task);
   }
   throw InvalidArgument(message("unknown solver number ", static_cast<int>(settings.solver)));
 }

@@ -1,6 +1,7 @@
 #include "solvers/initialize.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/parallel.hpp"
@@ -10,17 +11,21 @@ namespace matfac {
 namespace {
 
 template <class T>
-void fill_normal(MatrixView<T> matrix, double deviation, std::uint64_t seed, Stream stream, int n_threads) {
-  parallel_chunks(matrix.rows, 512, n_threads, [&](Index begin, Index end, int) {
+void fill_normal(MatrixView<T> matrix, const Settings& settings, Stream stream) {
+  const double deviation = *settings.init_std;
+  parallel_chunks(matrix.rows, 512, settings.n_threads, [&](Index begin, Index end, int) {
     for (Index i = begin; i < end; ++i) {
       T* const row = matrix.row(i);
       for (Index f = 0; f < matrix.cols; f += 4) {
-        const Words words = random_words(seed, stream, static_cast<std::uint64_t>(i),
+        const Words words = random_words(settings.seed, stream, static_cast<std::uint64_t>(i),
                                          static_cast<std::uint32_t>(f / 4));
         const auto first = to_normals(words[0], words[1]), second = to_normals(words[2], words[3]);
         const double normals[] = {first[0], first[1], second[0], second[1]};
         const Index count = std::min<Index>(4, matrix.cols - f);
-        for (Index j = 0; j < count; ++j) row[f + j] = static_cast<T>(deviation * normals[j]);
+        for (Index j = 0; j < count; ++j) {
+          const double normal = settings.nonnegative ? std::abs(normals[j]) : normals[j];
+          row[f + j] = static_cast<T>(deviation * normal);
+        }
       }
     }
   });
@@ -35,9 +40,9 @@ void clear_row(MatrixView<T> factors, std::span<T> biases, Index i) {
 }  // namespace
 
 template <class T>
-void initialize(const FactorsView<T>& factors, double init_std, std::uint64_t seed, int n_threads) {
-  fill_normal(factors.user_factors, init_std, seed, Stream::user_factors, n_threads);
-  fill_normal(factors.item_factors, init_std, seed, Stream::item_factors, n_threads);
+void initialize(const FactorsView<T>& factors, const Settings& settings) {
+  fill_normal(factors.user_factors, settings, Stream::user_factors);
+  fill_normal(factors.item_factors, settings, Stream::item_factors);
   std::fill(factors.user_biases.begin(), factors.user_biases.end(), T(0));
   std::fill(factors.item_biases.begin(), factors.item_biases.end(), T(0));
 }
@@ -54,8 +59,8 @@ void clear_unrated(const RatingsView<T>& train, const FactorsView<T>& factors) {
   }
 }
 
-template void initialize(const FactorsView<float>&, double, std::uint64_t, int);
-template void initialize(const FactorsView<double>&, double, std::uint64_t, int);
+template void initialize(const FactorsView<float>&, const Settings&);
+template void initialize(const FactorsView<double>&, const Settings&);
 template void clear_unrated(const RatingsView<float>&, const FactorsView<float>&);
 template void clear_unrated(const RatingsView<double>&, const FactorsView<double>&);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "core/message.hpp"
@@ -18,17 +19,16 @@ namespace matfac {
 template <class T>
 class Monitor {
  public:
-  Monitor(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
-          const RatingsView<T>* eval, const OnIteration& on_iteration, const RatingMoments& moments)
-      : settings_(settings),
-        factors_(factors),
-        eval_(eval),
-        on_iteration_(on_iteration),
-        n_train_(train.nnz()),
-        zero_objective_(0.5 * static_cast<double>(train.nnz()) * moments.deviation * moments.deviation) {
+  Monitor(const Settings& settings, const FactorsView<T>& factors, const RatingsView<T>* eval,
+          const OnIteration& on_iteration, const RatingMoments& moments)
+      : settings_(settings), factors_(factors), eval_(eval), on_iteration_(on_iteration), moments_(moments) {
     report_.settings = settings;
     report_.global_mean = moments.center;
   }
+
+  /// For losses that are not of single ratings: `held_out_loss` is called when the caller's factors are up to date.
+  void measure_by(std::function<double()> held_out_loss) { held_out_loss_ = std::move(held_out_loss); }
+  const RatingsView<T>* eval() const { return eval_; }
 
   /// Records an iteration with the given loss and penalty; returns whether to run another. `publish` writes the
   /// solver's state to the caller's factors, if it lives elsewhere; it is called only when they are to be looked at.
@@ -37,11 +37,13 @@ class Monitor {
     Iteration now;
     now.iteration = ++report_.n_iter;
     now.objective = loss + penalty;
-    now.train_rmse = std::sqrt(2 * loss / static_cast<double>(n_train_));
+    now.train_loss = loss / moments_.total_weight;
+    if (settings_.loss == Loss::squared) now.train_rmse = std::sqrt(2 * now.train_loss);
     require_finite(now);
     if (eval_ != nullptr && eval_->nnz() > 0) {
       publish();
-      now.eval_rmse = rmse<T>(view(), *eval_, settings_.n_threads);
+      now.eval_loss = measure_held_out();
+      if (settings_.loss == Loss::squared) now.eval_rmse = std::sqrt(2 * now.eval_loss);
     }
     now.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     report_.history.push_back(now);
@@ -72,6 +74,10 @@ class Monitor {
   }
 
  private:
+  double measure_held_out() const {
+    if (held_out_loss_) return held_out_loss_();
+    return mean_loss<T>(view(), *eval_, {settings_.loss, *settings_.huber_threshold}, settings_.n_threads);
+  }
   ModelView<T> view() const {
     return {factors_.user_factors, factors_.item_factors, factors_.user_biases, factors_.item_biases,
             report_.global_mean};
@@ -81,7 +87,7 @@ class Monitor {
   // may stumble; a given start may be anything, so only what follows it is judged.
   void require_finite(const Iteration& now) {
     const bool is_first = report_.history.empty();
-    double most = (is_first ? 100 : 4) * zero_objective_;
+    double most = (is_first ? 100 : 4) * moments_.zero_loss;
     if (settings_.init == Init::given) {
       most = is_first ? std::numeric_limits<double>::infinity() : std::max(most, 4 * report_.history.front().objective);
     }
@@ -104,8 +110,8 @@ class Monitor {
 
   // Keeps a copy of the best factors; false when the last `patience` iterations brought no new best.
   bool improves(const Iteration& now) {
-    if (now.eval_rmse < best_rmse_) {
-      best_rmse_ = now.eval_rmse;
+    if (now.eval_loss < best_loss_) {
+      best_loss_ = now.eval_loss;
       report_.best_iteration = now.iteration;
       const auto& f = factors_;
       best_.user_factors.assign(f.user_factors.data, f.user_factors.data + f.user_factors.size());
@@ -127,10 +133,10 @@ class Monitor {
   FactorsView<T> factors_;
   const RatingsView<T>* eval_;
   const OnIteration& on_iteration_;
-  Index n_train_;
-  double zero_objective_;
+  std::function<double()> held_out_loss_;
+  const RatingMoments& moments_;
   FitReport report_;
-  double best_rmse_ = std::numeric_limits<double>::infinity();
+  double best_loss_ = std::numeric_limits<double>::infinity();
   struct {
     std::vector<T> user_factors, item_factors, user_biases, item_biases;
   } best_;

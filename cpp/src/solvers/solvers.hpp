@@ -22,6 +22,11 @@ FitReport fit_als(const FitTask<T>& task);
 template <class T>
 FitReport fit_batch(const FitTask<T>& task);
 template <class T>
+FitReport fit_ccd(const FitTask<T>& task);
+template <class T>
 FitReport fit_sgd(const FitTask<T>& task);
+/// sgd for losses of pairs of items.
+template <class T>
+FitReport fit_pairwise(const FitTask<T>& task);
 
 }  // namespace matfac

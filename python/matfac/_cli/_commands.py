@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from matfac import MatrixFactorization, datasets, load, metrics, runtime_info
+from matfac import ImplicitFactorization, MatrixFactorization, datasets, load, runtime_info
+from matfac._cli._evaluating import measures_of
 from matfac._cli._inputs import (
     checked_output,
     ids_in_kind_of,
@@ -24,6 +25,7 @@ from matfac._cli._inputs import (
 from matfac._cli._options import model_from
 from matfac._cli._titles import read_titles
 from matfac._ids import IdArray
+from matfac._persistence import describe
 
 #: Seed of what is generated or drawn where nobody chose one.
 _SEED = 0
@@ -57,6 +59,7 @@ def train(options: argparse.Namespace) -> int:
         say(f"interrupted after {model.n_iter_} iterations; the model so far is kept")
     model.save(output)
     kept = model.best_iteration_ - 1
+    errors = [key for key in model.history_ if key.startswith("train_")]
     result = {
         "model": str(output),
         "n_users": ratings.n_users,
@@ -64,11 +67,11 @@ def train(options: argparse.Namespace) -> int:
         "n_ratings": ratings.nnz,
         "n_iter": model.n_iter_,
         "stop_reason": model.stop_reason_,
-        "train_rmse": model.history_["train_rmse"][kept],
+        **{key: model.history_[key][kept] for key in errors},
         "seconds": model.history_["seconds"][-1],
     }
     if held_out is not None:
-        result |= {"n_test": held_out.nnz, "eval_rmse": model.score(held_out)}
+        result |= {"n_test": held_out.nnz, f"eval_{model._score_name}": model.score(held_out)}
     _show(options, result)
     return 130 if interrupted else 0
 
@@ -79,10 +82,7 @@ def evaluate(options: argparse.Namespace) -> int:
     read = read_ratings(options.ratings, options)
     ratings = in_kind_of(read, model.user_ids_, model.item_ids_)
     users, items = model._codes_of(ratings)
-    estimates = model._predict_codes(users, items)
-    result = {
-        "rmse": metrics.rmse(ratings.values, estimates),
-        "mae": metrics.mae(ratings.values, estimates),
+    result = measures_of(model, ratings, options.n) | {
         "n_ratings": ratings.nnz,
         "n_ratings_of_unknown_users": int(np.sum(users < 0)),
         "n_ratings_of_unknown_items": int(np.sum(items < 0)),
@@ -195,7 +195,10 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def info(options: argparse.Namespace) -> int:
-    """Show versions, instruction set and threads."""
+    """Show versions, instruction set and threads, or what a model file says of itself."""
+    if options.model is not None:
+        _show(options, {"model": options.model} | describe(options.model))
+        return 0
     result = runtime_info() | {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -205,7 +208,7 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _known_users(texts: list[str], model: MatrixFactorization) -> IdArray:
+def _known_users(texts: list[str], model: MatrixFactorization | ImplicitFactorization) -> IdArray:
     users = ids_in_kind_of(np.array(texts), model.user_ids_, "user")
     unknown = users[~np.isin(users, model.user_ids_)]
     if unknown.size:

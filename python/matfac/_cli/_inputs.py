@@ -30,7 +30,7 @@ def read_pairs(options: argparse.Namespace) -> tuple[IdArray, IdArray]:
 
     chosen = reading_from(options)
     columns = {"user": chosen.pop("user"), "item": chosen.pop("item")}
-    columns |= {"rating": False, "timestamp": False}
+    columns |= {"rating": False, "timestamp": False, "weight": False}
     pairs, guess = read_triplets(options.pairs, ReadOptions(columns=columns, dtype=None, **chosen))
     say(f"read {guess}")
     return pairs.user_ids[pairs.users], pairs.item_ids[pairs.items]
@@ -49,7 +49,10 @@ def in_kind_of(ratings: Ratings, user_ids: IdArray, item_ids: IdArray) -> Rating
         return ratings
     users, items, values = ratings.to_arrays()
     return Ratings.from_arrays(
-        ids_in_kind_of(users, user_ids, "user"), ids_in_kind_of(items, item_ids, "item"), values
+        ids_in_kind_of(users, user_ids, "user"),
+        ids_in_kind_of(items, item_ids, "item"),
+        values,
+        weights=ratings.weights,
     )
 
 

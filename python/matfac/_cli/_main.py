@@ -1,4 +1,4 @@
-"""Entry point: parse, run, and turn errors into messages and exit codes."""
+"""Parse, run, and turn errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from matfac import _core
 from matfac._cli import _commands, _options
 
-#: Exit codes: 1 for input that cannot be used, 2 for a wrong call (argparse's), 130 for Ctrl-C.
-_FAILED, _INTERRUPTED = 1, 130
+#: Exit code for input that cannot be used; a wrong call gives 2 (argparse's).
+_FAILED = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = build_parser()
     if arguments is None and isinstance(sys.stdout, io.TextIOWrapper):
@@ -29,9 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = options.run(options)
             sys.stdout.flush()
             return code
-        except KeyboardInterrupt:
-            print("matfac: interrupted", file=sys.stderr)
-            return _INTERRUPTED
         except BrokenPipeError:  # the reader of our output has left: not an error of ours
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _FAILED
@@ -62,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = _add(commands, "evaluate", _commands.evaluate, "measure a model on held-out ratings")
     evaluate.add_argument("model", metavar="MODEL", help="model file")
     evaluate.add_argument("ratings", metavar="RATINGS", help="file of ratings")
+    evaluate.add_argument(
+        "-n", type=int, default=10, help="length of the lists that are measured (default: 10)"
+    )
     _options.add_reading(evaluate)
 
     predict = _add(
@@ -93,7 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     text = "generate ratings, train, show quality and recommendations"
     _add(commands, "demo", _commands.demo, text)
-    _add(commands, "info", _commands.info, "show versions, instruction set and threads")
+    text = "show versions, instruction set and threads, or where a model comes from"
+    info = _add(commands, "info", _commands.info, text)
+    info.add_argument("model", metavar="MODEL", nargs="?", help="model file to describe")
     return parser
 
 

@@ -6,20 +6,35 @@ import argparse
 import inspect
 from typing import Any
 
-from matfac import MatrixFactorization, Ratings
+from matfac import ImplicitFactorization, MatrixFactorization, Ratings
+from matfac._estimator_base import IMPLICIT_LOSSES
 
-#: Parameters of the model, with what they are called in help texts.
+#: Parameters of the models, with what they are called in help texts. The loss decides which model
+#: it is.
 _MODEL_OPTIONS: dict[str, tuple[Any, str]] = {
     "n_factors": (int, "latent factors"),
-    "solver": (str, "als, sgd or batch"),
-    "loss": (str, "squared"),
+    "solver": (str, "als, sgd, batch or ccd; sgd for bpr and warp"),
+    "loss": (
+        str,
+        "of ratings: squared, absolute, huber, kullback_leibler; of labels (0 or -1, and 1): "
+        "logistic, hinge, squared_hinge; of what users have chosen: implicit_squared, bpr, warp",
+    ),
+    "huber_threshold": (float, "error from which huber grows linearly"),
     "regularization": (
         float,
         "penalty on the factors: one number, or one for users and one for items",
     ),
     "bias_regularization": (float, "penalty on the biases, likewise"),
+    "l1_regularization": (float, "penalty on the absolute factors, likewise"),
     "regularization_exponent": (float, "0: plain, 1: weighted by the number of ratings"),
+    "unobserved_weight": (float, "implicit_squared: weight of what was not chosen"),
+    "confidence_scale": (float, "implicit_squared: what a strength of 1 adds to the weight"),
+    "negatives": (str, "bpr, warp: how they are drawn, uniform or popularity"),
+    "max_trials": (int, "warp: draws until a negative violates the margin"),
     "learning_rate": (float, "initial rate of sgd"),
+    "row_solver": (str, "als: cholesky, conjugate_gradient or subspace"),
+    "cg_steps": (int, "steps of conjugate_gradient"),
+    "subspace_size": (int, "factors in a block of subspace"),
     "max_iter": (int, "sweeps, epochs or steps at the most"),
     "tol": (float, "stop when the objective falls by less than this fraction"),
     "patience": (int, "iterations without a new best before early stopping"),
@@ -28,13 +43,20 @@ _MODEL_OPTIONS: dict[str, tuple[Any, str]] = {
     "n_threads": (int, "0: all"),
     "random_state": (int, "seed"),
 }
-_PAIRS = ("regularization", "bias_regularization")
+_PAIRS = ("regularization", "bias_regularization", "l1_regularization")
+_FLAGS = {
+    "biases": "fit the mean and biases of users and items besides the factors",
+    "nonnegative": "keep all factors at 0 or above",
+    "compare_users": "bpr, warp: compare users of an item, not items of a user",
+    "early_stopping": "stop when the held-out error no longer falls, and keep the best",
+}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the parameters of `MatrixFactorization`."""
+    """Add the parameters of the models."""
     group = parser.add_argument_group("model")
-    defaults = inspect.signature(MatrixFactorization.__init__).parameters
+    defaults = dict(inspect.signature(ImplicitFactorization.__init__).parameters)
+    defaults |= inspect.signature(MatrixFactorization.__init__).parameters
     for name, (kind, text) in _MODEL_OPTIONS.items():
         default = defaults[name].default
         shown = "by the ratings" if default is None else default
@@ -46,10 +68,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,
             help=f"{text} (default: {shown})",
         )
-    for name, text in (
-        ("biases", "fit the mean and biases of users and items besides the factors"),
-        ("early_stopping", "stop when the held-out error no longer falls, and keep the best"),
-    ):
+    for name, text in _FLAGS.items():
         group.add_argument(
             _flag(name),
             action=argparse.BooleanOptionalAction,
@@ -58,14 +77,24 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def model_from(options: argparse.Namespace) -> MatrixFactorization:
-    """Return the estimator that the options ask for."""
-    params = {name: value for name, value in vars(options).items() if name in _known_parameters()}
+def model_from(options: argparse.Namespace) -> MatrixFactorization | ImplicitFactorization:
+    """Return the estimator that the options ask for: the loss decides which."""
+    given = vars(options)
+    params = {name: given[name] for name in (*_MODEL_OPTIONS, *_FLAGS) if name in given}
     for name in _PAIRS:
         if name in params:
             numbers = params[name]
             params[name] = numbers[0] if len(numbers) == 1 else tuple(numbers)
-    return MatrixFactorization(**params)
+    is_implicit = params.get("loss") in IMPLICIT_LOSSES
+    cls = ImplicitFactorization if is_implicit else MatrixFactorization
+    for name in params:
+        if name not in cls._parameter_names():
+            losses = "implicit_squared, bpr and warp"
+            raise ValueError(
+                f"{_flag(name)} is an option of {'other losses than' if is_implicit else 'loss'} "
+                f"{losses}; the loss is {params.get('loss', MatrixFactorization().loss)}"
+            )
+    return cls(**params)
 
 
 def add_held_out(parser: argparse.ArgumentParser) -> None:
@@ -94,17 +123,25 @@ def add_reading(parser: argparse.ArgumentParser, *, rating: bool = True) -> None
         help="whether the first line holds the columns' names (default: guessed)",
     )
     group.add_argument("--encoding", default="utf-8", help="of text (default: utf-8)")
-    roles = ["user", "item"] + (["rating", "timestamp"] if rating else [])
+    roles = ["user", "item"] + (["rating", "timestamp", "weight"] if rating else [])
     for role in roles:
         group.add_argument(
             f"--{role}",
             metavar="COLUMN",
-            help=f"{role} column: its name, or position from 0 (default: guessed)",
+            help=f"{role} column: its name, or position from 0 (default: "
+            f"{'none' if role == 'weight' else 'guessed'})",
         )
     group.add_argument(
         "--string-ids", action="store_true", help="keep ids as strings, even if all are integers"
     )
     if rating:
+        group.add_argument(
+            "--no-rating",
+            dest="rating",
+            action="store_const",
+            const=False,
+            help="the file says only who has chosen what: every rating is 1",
+        )
         group.add_argument(
             "--duplicates",
             choices=["error", "first", "last", "mean", "sum"],
@@ -117,18 +154,14 @@ def reading_from(options: argparse.Namespace) -> dict[str, Any]:
     names = inspect.signature(Ratings.read).parameters
     chosen = {name: value for name, value in vars(options).items() if name in names}
     chosen.pop("path", None)
-    for role in ("user", "item", "rating", "timestamp"):
+    for role in ("user", "item", "rating", "timestamp", "weight"):
         if role in chosen:
             chosen[role] = _column(chosen[role])
     return chosen
 
 
-def _column(text: str | None) -> str | int | None:
-    return int(text) if text is not None and text.isdecimal() else text
-
-
-def _known_parameters() -> list[str]:
-    return [*_MODEL_OPTIONS, "biases", "early_stopping"]
+def _column(text: str | bool | None) -> str | int | bool | None:
+    return int(text) if isinstance(text, str) and text.isdecimal() else text
 
 
 def _flag(name: str) -> str:

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from matfac.reference._als import als_sweep, fold_in, transpose
 from matfac.reference._batch import batch_fit, flat, moved, objective_gradient
+from matfac.reference._ccd import ccd_sweep
+from matfac.reference._losses import loss_derivatives, loss_majorizer, loss_values
+from matfac.reference._metrics import ranking_auc, ranking_measures
 from matfac.reference._model import initial_factors, predict, recommend, similar_items
 from matfac.reference._operations import (
     batch_step,
@@ -23,23 +26,34 @@ from matfac.reference._operations import (
     objective,
     pair_gradients,
     penalty_of,
+    products,
     residuals,
     rmse,
     sgd_epoch,
     user_codes,
 )
+from matfac.reference._pairwise import (
+    Pairs,
+    PairwiseGrid,
+    pairwise_fit,
+    pairwise_held_out_loss,
+)
+from matfac.reference._proximal import proximal_fit
 from matfac.reference._sgd import sgd_block_order, sgd_blocks, sgd_fit, sgd_order
-from matfac.reference._types import Array, Model, Penalty, Rows, StoredRows
+from matfac.reference._types import Array, Model, Penalty, Rows, StoredRows, weights_of
 
 __all__ = [
     "Array",
     "Model",
+    "Pairs",
+    "PairwiseGrid",
     "Penalty",
     "Rows",
     "StoredRows",
     "als_sweep",
     "batch_fit",
     "batch_step",
+    "ccd_sweep",
     "count_weights",
     "counts",
     "estimates",
@@ -48,12 +62,21 @@ __all__ = [
     "gradients",
     "initial_factors",
     "loss",
+    "loss_derivatives",
+    "loss_majorizer",
+    "loss_values",
     "moved",
     "objective",
     "objective_gradient",
     "pair_gradients",
+    "pairwise_fit",
+    "pairwise_held_out_loss",
     "penalty_of",
     "predict",
+    "products",
+    "proximal_fit",
+    "ranking_auc",
+    "ranking_measures",
     "recommend",
     "residuals",
     "rmse",
@@ -65,4 +88,5 @@ __all__ = [
     "similar_items",
     "transpose",
     "user_codes",
+    "weights_of",
 ]

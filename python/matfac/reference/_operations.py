@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from matfac.reference._losses import loss_derivatives, loss_values
 from matfac.reference._model import predict
-from matfac.reference._types import Array, Model, Penalty, Rows
+from matfac.reference._types import Array, Model, Penalty, Rows, weights_of
 
 
 def user_codes(R: Rows) -> Array:
@@ -13,20 +14,30 @@ def user_codes(R: Rows) -> Array:
     return np.repeat(np.arange(R.shape[0]), np.diff(R.offsets))
 
 
+def products(R: Rows, U: Array, V: Array) -> Array:
+    """Return u_n · v_m on the pattern of R, (nnz,)."""
+    x: Array = np.sum(U[user_codes(R)] * V[R.items], axis=1)
+    return x
+
+
 def residuals(R: Rows, U: Array, V: Array) -> Array:
     """Return e_nm = u_n · v_m - r_nm on the pattern of R, (nnz,)."""
-    e: Array = np.sum(U[user_codes(R)] * V[R.items], axis=1) - R.values
+    e: Array = products(R, U, V) - R.values
     return e
 
 
-def loss(R: Rows, U: Array, V: Array) -> float:
-    """Return L = ½ Σ e_nm²."""
-    return 0.5 * float(np.sum(residuals(R, U, V) ** 2))
+def loss(R: Rows, U: Array, V: Array, loss: str = "squared", threshold: float = 1.0) -> float:
+    """Return L = Σ q_nm loss(r_nm, u_n · v_m): ½ Σ e_nm² for "squared" without weights."""
+    x = products(R, U, V)
+    return float(np.sum(weights_of(R) * loss_values(loss, R.values, x, threshold)))
 
 
-def gradients(R: Rows, U: Array, V: Array) -> tuple[Array, Array]:
-    """Return ∂L/∂U = E V, (N, F), and ∂L/∂V = Eᵀ U, (M, F)."""
-    users, e = user_codes(R), residuals(R, U, V)[:, None]
+def gradients(
+    R: Rows, U: Array, V: Array, loss: str = "squared", threshold: float = 1.0
+) -> tuple[Array, Array]:
+    """Return ∂L/∂U = E V, (N, F), and ∂L/∂V = Eᵀ U, (M, F); E holds the derivatives."""
+    users, x = user_codes(R), products(R, U, V)
+    e = (weights_of(R) * loss_derivatives(loss, R.values, x, threshold))[:, None]
     dU, dV = np.zeros_like(U), np.zeros_like(V)
     np.add.at(dU, users, e * V[R.items])
     np.add.at(dV, R.items, e * U[users])
@@ -79,23 +90,25 @@ def estimates(R: Rows, model: Model) -> Array:
 
 
 def penalty_of(R: Rows, model: Model, penalty: Penalty) -> float:
-    """Return ½ Σ_n w_n (λ_U |u_n|² + β_U b_n²) + ½ Σ_m w_m (λ_V |v_m|² + β_V c_m²)."""
+    """Return Σ_n w_n (½ λ_U |u_n|² + κ_U |u_n|₁ + ½ β_U b_n²) and the same of the items."""
     total = 0.0
     sides = (model.user_factors, model.user_biases), (model.item_factors, model.item_biases)
     for side, (factors, biases) in enumerate(sides):
         weights = count_weights(counts(R)[side], penalty.regularization_exponent)
         factor, bias = penalty.of(side)
         total += 0.5 * factor * float(np.sum(weights[:, None] * factors**2))
+        total += penalty.l1_of(side) * float(np.sum(weights[:, None] * np.abs(factors)))
         if biases is not None:
             total += 0.5 * bias * float(np.sum(weights * biases**2))
     return total
 
 
-def objective(R: Rows, model: Model, penalty: Penalty) -> float:
-    """Return ½ Σ (r_nm - r̂_nm)² + the penalty."""
-    return 0.5 * float(np.sum((R.values - estimates(R, model)) ** 2)) + penalty_of(
-        R, model, penalty
-    )
+def objective(
+    R: Rows, model: Model, penalty: Penalty, loss: str = "squared", threshold: float = 1.0
+) -> float:
+    """Return Σ q_nm loss(r_nm, r̂_nm) + the penalty; q are the weights of the ratings."""
+    losses = weights_of(R) * loss_values(loss, R.values, estimates(R, model), threshold)
+    return float(np.sum(losses)) + penalty_of(R, model, penalty)
 
 
 def rmse(R: Rows, model: Model) -> float:

@@ -8,6 +8,7 @@ from matfac.reference._types import Array
 
 # What the streams of random numbers are for; those of the items follow those of the users.
 USER_FACTORS, USER_ORDER, BLOCK_ORDER = 1, 3, 5
+COLUMN_ORDER, NEGATIVES, HELD_OUT_NEGATIVES = 6, 7, 8
 
 
 def random_words(seed: int, stream: int, part: Array, index: Array) -> list[Array]:

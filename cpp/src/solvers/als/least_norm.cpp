@@ -100,6 +100,12 @@ std::vector<double> transposed_times(const std::vector<double>& a, const std::ve
 
 }  // namespace
 
+std::vector<double> least_norm_of_system(const std::vector<double>& a, const std::vector<double>& h) {
+  Square system(h.size());
+  std::copy(a.begin(), a.end(), system.row(0));
+  return pseudoinverse_times(system, h);
+}
+
 std::vector<double> least_norm(const std::vector<double>& a, const std::vector<double>& r,
                                const std::vector<double>& penalties) {
   const std::size_t rows = r.size(), columns = penalties.size();

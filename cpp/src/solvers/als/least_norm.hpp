@@ -11,4 +11,7 @@ namespace matfac::als {
 std::vector<double> least_norm(const std::vector<double>& a, const std::vector<double>& r,
                                const std::vector<double>& penalties);
 
+/// a^+ h for a symmetric and positive semidefinite `a`, row-major; costs about 50 h.size()^3 flop.
+std::vector<double> least_norm_of_system(const std::vector<double>& a, const std::vector<double>& h);
+
 }  // namespace matfac::als

@@ -1,49 +1,45 @@
 // Full-gradient descent without a learning rate: nonlinear conjugate gradients (Polak and Ribiere, with automatic
-// restart), preconditioned by the rows' curvature, with an exact line search.
+// restart), preconditioned by the rows' curvature, with a line search; for penalties that are not smooth and for
+// constraints proximal gradients instead (proximal.hpp).
 //
-// Along a direction (dU, dV) each residual is a quadratic in the step t,
-//   e(t) = e + a t + b t^2,   a = u . dv + du . v,   b = du . dv,
-// so the squared loss is a quartic whose coefficients one pass over the ratings gives:
+// Along a direction (dU, dV) each estimate is a quadratic in the step t,
+//   r_hat(t) = r_hat + a t + b t^2,   a = u . dv + du . v,   b = du . dv,
+// so the squared loss is a quartic whose coefficients one pass over the ratings gives: with e = r_hat - r,
 //   phi(t) - phi(0) = t sum e a + t^2/2 sum (a^2 + 2 e b) + t^3 sum a b + t^4/2 sum b^2  (+ the penalty's t and t^2).
-// Its minimizer is found to rounding: nothing to tune, and the objective never rises. A backtracking search would need
-// about as many passes and an initial step; a fixed rate fails where popular and rare rows differ by orders of
-// magnitude in curvature, which is also why the directions are scaled row by row.
+// Its minimizer is found to rounding. For the other losses the pass stores r_hat, a and b, and the search looks at
+// phi and phi' at a few steps for some operations a rating each. Either way there is nothing to tune, and the objective
+// never rises. A fixed rate fails where popular and rare rows differ by orders of magnitude in curvature, which is also
+// why the directions are scaled row by row.
 //
 // Cost of an iteration: 6F flop a rating for the gradients, 8F for the line search.
 // J. Nocedal, S. J. Wright: Numerical Optimization, 2nd ed., section 5.2.
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
-#include "solvers/batch/gradient_pass.hpp"
+#include "solvers/batch/line_pass.hpp"
 #include "solvers/batch/line_search.hpp"
-#include "solvers/batch/side.hpp"
+#include "solvers/batch/line_side.hpp"
+#include "solvers/batch/problem.hpp"
+#include "solvers/batch/proximal.hpp"
 #include "solvers/solvers.hpp"
 
 namespace matfac {
 namespace {
 
 template <class T>
-class BatchFit {
+class ConjugateGradients : batch::Problem<T, batch::LineSide> {
+  using Base = batch::Problem<T, batch::LineSide>;
+  using Base::differentiate, Base::items_, Base::loops_, Base::mean_, Base::settings_, Base::task_, Base::users_;
+
  public:
-  explicit BatchFit(const FitTask<T>& task)
-      : task_(task),
-        settings_(task.settings),
-        mean_(static_cast<T>(task.moments.center)),
-        item_offsets_(count_items(task.train)),
-        users_(task.factors.user_factors, task.factors.user_biases, true, task.train.offsets,
-               settings_.regularization->user, settings_.bias_regularization->user, settings_.regularization_exponent,
-               settings_.n_threads),
-        items_(task.factors.item_factors, task.factors.item_biases, false, item_offsets_.data(),
-               settings_.regularization->item, settings_.bias_regularization->item, settings_.regularization_exponent,
-               settings_.n_threads),
-        pass_(task.train, kernels<T>().losses[static_cast<int>(settings_.loss)], settings_.n_threads) {}
+  explicit ConjugateGradients(const FitTask<T>& task) : Base(task) {
+    if (settings_.loss != Loss::squared) line_.emplace(task.train, loops_, settings_.n_threads);
+  }
 
   FitReport run() {
-    const auto publish = [this] {
-      users_.publish();
-      items_.publish();
-    };
+    const auto publish = [this] { Base::publish(); };
     double loss = differentiate();
     double objective = loss + users_.penalty() + items_.penalty();
     double slope_before = 0;  // g . P g of the iteration before; 0: start along the preconditioned gradient
@@ -81,29 +77,30 @@ class BatchFit {
   }
 
  private:
-  static std::vector<Index> count_items(const RatingsView<T>& train) {
-    std::vector<Index> offsets(static_cast<std::size_t>(train.n_items) + 1);
-    for (Index i = 0; i < train.nnz(); ++i) ++offsets[static_cast<std::size_t>(train.items[i]) + 1];
-    for (std::size_t m = 1; m < offsets.size(); ++m) offsets[m] += offsets[m - 1];
-    return offsets;
-  }
-
-  /// Both sides' gradients of the objective; returns the loss.
-  double differentiate() {
-    const double loss = pass_(users_.matrix(), items_.matrix(), mean_, users_.gradient(), items_.gradient());
-    users_.complete_gradient();
-    items_.complete_gradient();
-    return loss;
-  }
-
   double turn_and_search(double beta, double user_curvature, double item_curvature) {
     users_.turn(beta, user_curvature);
     items_.turn(beta, item_curvature);
-    const auto loss = loss_terms();
     const auto user = users_.penalty_terms(), item = items_.penalty_terms();
-    const double step = minimize_quartic(
-        {loss[0] + user[0] + item[0], loss[1] / 2 + user[1] + item[1], loss[2], loss[3] / 2});
+    const double first = user[0] + item[0], second = user[1] + item[1];
+    const double step = line_ ? search(first, second) : minimize(first, second);
     return std::isfinite(static_cast<T>(step)) ? step : 0;
+  }
+
+  double minimize(double first, double second) const {
+    const auto loss = loss_terms();
+    return minimize_quartic({loss[0] + first, loss[1] / 2 + second, loss[2], loss[3] / 2});
+  }
+
+  // Every loss here curves at most as the squared one does, so the first step is too short rather than too long.
+  double search(double first, double second) {
+    line_->prepare(users_, items_, mean_);
+    const auto phi = [&](double t) {
+      const LinePoint loss = (*line_)(t);
+      return LinePoint{loss.value + t * (first + t * second), loss.slope + first + 2 * t * second};
+    };
+    const LinePoint start = phi(0);
+    const double bound = settings_.loss == Loss::logistic ? 0.25 : 1.0;
+    return minimize_along(phi, start, -start.slope / (bound * line_->squared_slopes() + 2 * second));
   }
 
   std::array<double, 4> loss_terms() const {
@@ -116,7 +113,8 @@ class BatchFit {
       for (Index n = begin; n < end; ++n) {
         const Index i = train.offsets[n];
         k.row_line_terms(users_.x(n), users_.direction(n), items_.x(), items_.direction(), items_.stride(),
-                         train.items + i, train.values + i, mean_, train.offsets[n + 1] - i, chunk.data());
+                         train.items + i, train.values + i, this->weights_from(i), mean_, train.offsets[n + 1] - i,
+                         chunk.data());
       }
     });
     std::array<double, 4> total{};
@@ -126,19 +124,16 @@ class BatchFit {
     return total;
   }
 
-  const FitTask<T>& task_;
-  const Settings& settings_;
-  T mean_;
-  std::vector<Index> item_offsets_;
-  batch::Side<T> users_, items_;
-  GradientPass<T> pass_;
+  std::optional<batch::LinePass<T>> line_;  // none where the line search is exact
 };
 
 }  // namespace
 
 template <class T>
 FitReport fit_batch(const FitTask<T>& task) {
-  return BatchFit<T>(task).run();
+  const auto& l1 = task.settings.l1_regularization;
+  if (task.settings.nonnegative || l1.user > 0 || l1.item > 0) return batch::ProximalGradients<T>(task).run();
+  return ConjugateGradients<T>(task).run();
 }
 
 template FitReport fit_batch(const FitTask<float>&);

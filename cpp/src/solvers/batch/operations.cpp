@@ -6,6 +6,7 @@
 #include "core/validate.hpp"
 #include "matfac/settings.hpp"
 #include "solvers/batch/gradient_pass.hpp"
+#include "solvers/resolve.hpp"
 
 namespace matfac {
 namespace {
@@ -13,8 +14,15 @@ namespace {
 constexpr Index kRowsPerChunk = 256;
 
 template <class T>
-const LossKernels<T>& squared_kernels() {
-  return kernels<T>().losses[static_cast<int>(Loss::squared)];
+LossLoops<T> loops_for(const RatingsView<T>& ratings, const LossFunction& loss, int n_threads) {
+  require(is_point_loss(loss.loss), "loss '", name_of(loss.loss), "' is not one of single ratings");
+  require(std::isfinite(loss.huber_threshold) && loss.huber_threshold > 0,
+          "huber_threshold must be a finite number above 0, not ", loss.huber_threshold);
+  Settings settings;
+  settings.loss = loss.loss;
+  settings.n_threads = n_threads;
+  validate_for_loss(ratings, settings);
+  return loss_loops<T>(loss.loss, loss.huber_threshold, ratings.weights == nullptr);
 }
 
 }  // namespace
@@ -37,16 +45,17 @@ void residuals(const RatingsView<T>& ratings, MatrixView<const T> user_factors, 
 
 template <class T>
 double loss(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
-            int n_threads) {
+            int n_threads, const LossFunction& function) {
   require_factors(ratings, user_factors, item_factors);
   const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
-  const auto& k = squared_kernels<T>();
+  const LossLoops<T> loops = loops_for(ratings, function, n_threads);
   return chunked_sum(ratings.n_users, kRowsPerChunk, n_threads, [&](Index begin, Index end) {
     double total = 0;
     for (Index n = begin; n < end; ++n) {
       const Index i = ratings.offsets[n];
-      total += k.row_loss(users.row(n), items.data(), items.stride(), ratings.items + i, ratings.values + i, T(0),
-                          ratings.offsets[n + 1] - i);
+      total += loops.kernels->row_loss(loops.loss, users.row(n), items.data(), items.stride(), ratings.items + i,
+                                       ratings.values + i, ratings.weights != nullptr ? ratings.weights + i : nullptr,
+                                       T(0), ratings.offsets[n + 1] - i);
     }
     return total;
   });
@@ -54,13 +63,14 @@ double loss(const RatingsView<T>& ratings, MatrixView<const T> user_factors, Mat
 
 template <class T>
 double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
-                 MatrixView<T> user_gradient, MatrixView<T> item_gradient, int n_threads) {
+                 MatrixView<T> user_gradient, MatrixView<T> item_gradient, int n_threads,
+                 const LossFunction& function) {
   require_factors(ratings, user_factors, item_factors);
   require_shape("user_gradient", user_gradient, user_factors.rows, user_factors.cols);
   require_shape("item_gradient", item_gradient, item_factors.rows, item_factors.cols);
   const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
   PaddedMatrix<T> user_out(user_gradient, n_threads), item_out(item_gradient, n_threads);
-  const GradientPass<T> pass(ratings, squared_kernels<T>(), n_threads);
+  const GradientPass<T> pass(ratings, loops_for(ratings, function, n_threads), users.stride(), n_threads);
   const double total = pass(users, items, T(0), user_out.data(), item_out.data());
   user_out.write_back(n_threads);
   item_out.write_back(n_threads);
@@ -106,9 +116,10 @@ double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, Mat
 #define MATFAC_INSTANTIATE(T)                                                                                          \
   template MATFAC_API void residuals(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, std::span<T>,    \
                                      int);                                                                             \
-  template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int);               \
+  template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int,                \
+                                  const LossFunction&);                                                                \
   template MATFAC_API double gradients(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, MatrixView<T>, \
-                                       MatrixView<T>, int);                                                            \
+                                       MatrixView<T>, int, const LossFunction&);                                       \
   template MATFAC_API T pair_gradients(T, std::span<const T>, std::span<const T>, std::span<T>, std::span<T>);         \
   template MATFAC_API double batch_step(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, int);
 MATFAC_INSTANTIATE(float)

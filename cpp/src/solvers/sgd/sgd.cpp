@@ -22,80 +22,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/sum.hpp"
-#include "regularizers/l2.hpp"
-#include "solvers/sgd/descent.hpp"
 #include "solvers/solvers.hpp"
+#include "solvers/stochastic/schedule.hpp"
 
 namespace matfac {
 namespace {
 
-constexpr double kFactorDecay = 1.0 / 50;
-constexpr double kBiasDecay = 1.0;
 constexpr double kDampingThreshold = 3;
-
-/// The rates of one side's rows.
-template <class T>
-class Schedule {
- public:
-  Schedule(sgd::Rows<T>& rows, std::vector<Index> counts, const Settings& settings, double regularization,
-           double bias_regularization)
-      : rows_(rows),
-        counts_(std::move(counts)),
-        biases_(settings.biases),
-        learning_rate_(settings.learning_rate),
-        regularization_(regularization),
-        bias_regularization_(bias_regularization) {
-    per_rating_.reserve(counts_.size());
-    for (const Index n : counts_) {
-      per_rating_.push_back(
-          n > 0 ? static_cast<T>(count_weight(n, settings.regularization_exponent) / static_cast<double>(n)) : T(0));
-    }
-  }
-
-  /// Sets the rates of rows [begin, end) for the time T, in epochs.
-  void set(Index begin, Index end, double time) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const double steps = static_cast<double>(counts_[i]) * time;
-      const double rate = learning_rate_ / std::sqrt(1 + kFactorDecay * steps);
-      const double bias_rate = biases_ ? learning_rate_ / std::sqrt(1 + kBiasDecay * steps) : 0;
-      const double shrink = 1 / (1 + rate * regularization_ * static_cast<double>(per_rating_[i]));
-      const double bias_shrink = 1 / (1 + bias_rate * bias_regularization_ * static_cast<double>(per_rating_[i]));
-      auto& row = rows_.rows[i];
-      row.rate = static_cast<T>(rate * shrink);
-      row.shrink = static_cast<T>(shrink);
-      row.bias_rate = static_cast<T>(bias_rate * bias_shrink);
-      row.bias_shrink = static_cast<T>(bias_shrink);
-    }
-  }
-
-  /// 1/2 sum w (regularization |x|^2 + bias_regularization b^2), in standardized units.
-  double penalty(int n_threads) const {
-    const Index stride = rows_.stride;
-    return 0.5 * chunked_sum(static_cast<Index>(counts_.size()), 4096, n_threads, [&](Index begin, Index end) {
-             double total = 0;
-             for (Index i = begin; i < end; ++i) {
-               const auto k = static_cast<std::size_t>(i);
-               double squares = 0;
-               for (Index f = 0; f < stride; ++f) {
-                 const double x = static_cast<double>(rows_.factors[i * stride + f]);
-                 squares += x * x;
-               }
-               const double b = static_cast<double>(rows_.rows[k].bias);
-               total += static_cast<double>(counts_[k]) * static_cast<double>(per_rating_[k]) *
-                        (regularization_ * squares + bias_regularization_ * b * b);
-             }
-             return total;
-           });
-  }
-
- private:
-  sgd::Rows<T>& rows_;
-  std::vector<Index> counts_;
-  std::vector<T> per_rating_;  // w / n
-  bool biases_;
-  double learning_rate_, regularization_, bias_regularization_;
-};
 
 template <class T>
 class SgdFit {
@@ -106,17 +39,19 @@ class SgdFit {
         deviation_(task.moments.deviation),
         factor_scale_(static_cast<T>(1 / std::sqrt(deviation_))),
         bias_scale_(static_cast<T>(1 / deviation_)),
-        blocks_(sgd::make_blocks<T>(task.train, padded<T>(settings_.n_factors) * static_cast<Index>(sizeof(T)),
-                                    static_cast<T>(task.moments.center), bias_scale_, settings_.seed,
-                                    settings_.n_threads)),
+        unit_(objective_unit(settings_.loss, deviation_)),
+        shifts_values_(is_of_ratings(settings_.loss)),
+        blocks_(sgd::make_blocks<T>(task.train, shifts_values_ ? static_cast<T>(task.moments.center) : T(0),
+                                    bias_scale_, settings_.seed, settings_.n_threads)),
+        steps_(steps()),
         users_(task.factors.user_factors, task.factors.user_biases, blocks_.user_at, factor_scale_, bias_scale_,
                settings_.n_threads),
         items_(task.factors.item_factors, task.factors.item_biases, blocks_.item_at, factor_scale_, bias_scale_,
                settings_.n_threads),
-        user_schedule_(users_, user_counts(), settings_, settings_.regularization->user / deviation_,
-                       settings_.bias_regularization->user),
-        item_schedule_(items_, item_counts(), settings_, settings_.regularization->item / deviation_,
-                       settings_.bias_regularization->item) {}
+        user_schedule_(make_schedule(users_, user_counts(), settings_.regularization->user,
+                                     settings_.bias_regularization->user, settings_.l1_regularization.user)),
+        item_schedule_(make_schedule(items_, item_counts(), settings_.regularization->item,
+                                     settings_.bias_regularization->item, settings_.l1_regularization.item)) {}
 
   FitReport run() {
     const auto publish = [this] {
@@ -125,14 +60,13 @@ class SgdFit {
       items_.publish(task_.factors.item_factors, task_.factors.item_biases, blocks_.item_at, factor_scale_, bias_scale_,
                      settings_.n_threads);
     };
-    const double unit = deviation_ * deviation_;
     double loss = 0;
     std::int64_t epoch = 0;
     do {
       loss = run_epoch(epoch++);
     } while (task_.monitor(
-        unit * loss, unit * (user_schedule_.penalty(settings_.n_threads) + item_schedule_.penalty(settings_.n_threads)),
-        publish));
+        unit_ * loss,
+        unit_ * (user_schedule_.penalty(settings_.n_threads) + item_schedule_.penalty(settings_.n_threads)), publish));
     return task_.monitor.finish(publish);
   }
 
@@ -142,12 +76,8 @@ class SgdFit {
     // In the first epoch the rates fall so fast that each block sets them anew; later once an epoch is enough.
     if (epoch > 0) {
       const double time = static_cast<double>(epoch) + 0.5;
-      const auto set_all = [&](Schedule<T>& schedule, Index n) {
-        parallel_chunks(n, 1024, settings_.n_threads,
-                        [&](Index begin, Index end, int) { schedule.set(begin, end, time); });
-      };
-      set_all(user_schedule_, task_.train.n_users);
-      set_all(item_schedule_, task_.train.n_items);
+      user_schedule_.set_all(time, settings_.n_threads);
+      item_schedule_.set_all(time, settings_.n_threads);
     }
     const auto before = [&](Block block, Index position) {
       if (epoch > 0) return;
@@ -156,8 +86,36 @@ class SgdFit {
       user_schedule_.set(blocks_.user_bounds[row], blocks_.user_bounds[row + 1], time);
       item_schedule_.set(blocks_.item_bounds[column], blocks_.item_bounds[column + 1], time);
     };
-    return sgd::run_blocks(blocks_, order, users_, items_, kernels<T>().losses[static_cast<int>(settings_.loss)],
-                           static_cast<T>(kDampingThreshold), settings_.n_threads, before);
+    return sgd::run_blocks(blocks_, order, users_, items_, steps_, settings_.n_threads, before);
+  }
+
+  /// Whether mu is subtracted from the ratings; otherwise it is added to the estimates.
+  static bool is_of_ratings(Loss loss) {
+    return loss == Loss::squared || loss == Loss::absolute || loss == Loss::huber;
+  }
+
+  sgd::Steps<T> steps() const {
+    const bool is_plain = task_.train.weights == nullptr && !settings_.nonnegative &&
+                          settings_.l1_regularization.user == 0 && settings_.l1_regularization.item == 0;
+    sgd::Steps<T> steps{loss_loops<T>(settings_.loss, loss_parameter(settings_, task_.moments) / deviation_, is_plain)};
+    if (!shifts_values_) steps.offset = static_cast<T>(task_.moments.center);
+    steps.damping_threshold = static_cast<T>(kDampingThreshold);
+    if (settings_.nonnegative) steps.negative_part = 0;
+    if (settings_.loss == Loss::kullback_leibler) steps.least_bias = 0;
+    return steps;
+  }
+
+  /// The objective divided by its unit c has lambda s / c in the place of lambda, kappa sqrt(s) / c, beta s^2 / c.
+  sgd::Schedule<T> make_schedule(sgd::Rows<T>& rows, const std::vector<Index>& counts, double regularization,
+                                 double bias_regularization, double l1_regularization) const {
+    const double s = deviation_, c = unit_;
+    return {rows,
+            counts,
+            {},
+            settings_.learning_rate,
+            settings_.biases,
+            {regularization * s / c, bias_regularization * s * s / c, l1_regularization * std::sqrt(s) / c,
+             settings_.regularization_exponent}};
   }
 
   std::vector<Index> user_counts() const {
@@ -179,9 +137,12 @@ class SgdFit {
   const Settings& settings_;
   double deviation_;
   T factor_scale_, bias_scale_;
+  double unit_;
+  bool shifts_values_;
   sgd::Blocks<T> blocks_;
+  sgd::Steps<T> steps_;
   sgd::Rows<T> users_, items_;
-  Schedule<T> user_schedule_, item_schedule_;
+  sgd::Schedule<T> user_schedule_, item_schedule_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "solvers/sgd/blocks.hpp"
+#include "solvers/stochastic/blocks.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,32 +7,14 @@
 
 #include "core/counting_sort.hpp"
 #include "core/partition.hpp"
-#include "core/random.hpp"
+#include "core/shuffle.hpp"
 
 namespace matfac::sgd {
 namespace {
 
-/// Half of a small second-level cache: the rows of a block's items should stay there.
-constexpr Index kSegmentBytes = 256 * 1024;
+constexpr Index kMostRows = 32, kMostColumns = 16;
 /// Local ids have 16 bits.
 constexpr Index kMaxSegment = 65536;
-
-/// A random order of [0, n) (Fisher and Yates), keyed by (seed, stream, part). The numbers are drawn in parallel.
-std::vector<Code> random_order(Index n, std::uint64_t seed, Stream stream, std::uint64_t part, int n_threads) {
-  std::vector<Code> draws(static_cast<std::size_t>(n));
-  parallel_chunks(n, 1 << 14, n_threads, [&](Index begin, Index end, int) {
-    for (Index i = begin; i < end; ++i) {
-      const Words words = random_words(seed, stream, part, static_cast<std::uint32_t>(i));
-      draws[static_cast<std::size_t>(i)] = static_cast<Code>(to_below(words[0], static_cast<std::uint32_t>(i + 1)));
-    }
-  });
-  std::vector<Code> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), Code{0});
-  for (auto i = static_cast<std::size_t>(n); i-- > 1;) {
-    std::swap(order[i], order[static_cast<std::size_t>(draws[i])]);
-  }
-  return order;
-}
 
 /// Bounds of segments of about equal weight, none longer than the local ids reach. `counts[p]` is the weight of
 /// position p.
@@ -67,7 +49,7 @@ std::vector<Index> count_items(const RatingsView<T>& ratings, int n_threads) {
 }
 
 /// Where in the grid each item code lies: the column in the upper 16 bits, the position in it in the lower. There are
-/// at most 2^31 / kMaxSegment columns that are cut by length and 256 that are cut by weight.
+/// at most 2^31 / kMaxSegment columns that are cut by length and kMostColumns that are cut by weight.
 std::vector<std::uint32_t> item_places(const std::vector<Code>& item_at, const std::vector<Index>& bounds) {
   std::vector<std::uint32_t> places(item_at.size());
   for (std::size_t column = 0; column + 1 < bounds.size(); ++column) {
@@ -111,6 +93,7 @@ void fill_blocks(const RatingsView<T>& ratings, const std::vector<std::uint32_t>
   parallel_for(2, n_threads, [&](Index which, int) {
     if (which == 0) {
       blocks.values.resize(nnz);
+      if (ratings.weights != nullptr) blocks.weights.resize(nnz);
     } else {
       blocks.users.resize(nnz);
       blocks.items.resize(nnz);
@@ -123,6 +106,7 @@ void fill_blocks(const RatingsView<T>& ratings, const std::vector<std::uint32_t>
     std::uint16_t* const users = blocks.users.data();
     std::uint16_t* const items = blocks.items.data();
     T* const values = blocks.values.data();
+    T* const weights = ratings.weights != nullptr ? blocks.weights.data() : nullptr;
     each_user_of_row(row, [&](Index user, Index begin, Index end) {
       for (Index i = begin; i < end; ++i) {
         const std::uint32_t place = places[static_cast<std::size_t>(ratings.items[i])];
@@ -130,6 +114,7 @@ void fill_blocks(const RatingsView<T>& ratings, const std::vector<std::uint32_t>
         users[at] = static_cast<std::uint16_t>(user);
         items[at] = static_cast<std::uint16_t>(place);
         values[at] = (ratings.values[i] - shift) * scale;
+        if (weights != nullptr) weights[at] = ratings.weights[i];
       }
     });
   });
@@ -138,25 +123,23 @@ void fill_blocks(const RatingsView<T>& ratings, const std::vector<std::uint32_t>
 }  // namespace
 
 template <class T>
-Blocks<T> make_blocks(const RatingsView<T>& ratings, Index row_bytes, T shift, T scale, std::uint64_t seed,
-                      int n_threads) {
-  const Index nnz = ratings.nnz();
+Blocks<T> make_blocks(const RatingsView<T>& ratings, T shift, T scale, std::uint64_t seed, int n_threads) {
   Blocks<T> blocks;
-  blocks.user_at = random_order(ratings.n_users, seed, Stream::user_order, 0, n_threads);
-  blocks.item_at = random_order(ratings.n_items, seed, Stream::item_order, 0, n_threads);
-
-  // Enough blocks to keep many threads busy, but not so many that they have nothing in them; more if the rows of a
-  // segment of items would not fit the cache.
-  const auto for_threads = std::clamp<Index>(static_cast<Index>(std::sqrt(static_cast<double>(nnz) / 512.0)), 1, 32);
-  const Index for_cache = std::min<Index>(ratings.n_items * row_bytes / kSegmentBytes, 256);
-  const Index grid = std::max(for_threads, for_cache);
-
-  std::vector<Index> user_counts, item_counts;
+  blocks.user_at = shuffled(ratings.n_users, seed, Stream::user_order, 0, n_threads);
+  blocks.item_at = shuffled(ratings.n_items, seed, Stream::item_order, 0, n_threads);
   const auto by_item = count_items(ratings, n_threads);
+  std::stable_sort(blocks.item_at.begin(), blocks.item_at.end(), [&](Code a, Code b) {
+    return by_item[static_cast<std::size_t>(a)] > by_item[static_cast<std::size_t>(b)];
+  });
+  std::vector<Index> user_counts, item_counts;
   for (const Code n : blocks.user_at) user_counts.push_back(ratings.offsets[n + 1] - ratings.offsets[n]);
   for (const Code m : blocks.item_at) item_counts.push_back(by_item[static_cast<std::size_t>(m)]);
-  blocks.user_bounds = segment_bounds(user_counts, grid);
-  blocks.item_bounds = segment_bounds(item_counts, grid);
+
+  // Enough blocks to keep many threads busy, but not so many that they have nothing in them. A user's row is fetched
+  // once a column, so there are fewer columns than rows.
+  const auto grid = static_cast<Index>(std::sqrt(static_cast<double>(ratings.nnz()) / 512.0));
+  blocks.user_bounds = segment_bounds(user_counts, std::clamp<Index>(grid, 1, kMostRows));
+  blocks.item_bounds = segment_bounds(item_counts, std::clamp<Index>(grid, 1, kMostColumns));
   fill_blocks(ratings, item_places(blocks.item_at, blocks.item_bounds), shift, scale, n_threads, blocks);
   return blocks;
 }
@@ -164,8 +147,8 @@ Blocks<T> make_blocks(const RatingsView<T>& ratings, Index row_bytes, T shift, T
 std::vector<Block> epoch_order(Index n_rows, Index n_columns, std::uint64_t seed, std::int64_t epoch) {
   const Index side = std::max(n_rows, n_columns);
   const auto part = static_cast<std::uint64_t>(epoch);
-  const auto rounds = random_order(side, seed, Stream::block_order, 2 * part, 1);
-  const auto rows = random_order(side, seed, Stream::block_order, 2 * part + 1, 1);
+  const auto rounds = shuffled(side, seed, Stream::block_order, 2 * part, 1);
+  const auto rows = shuffled(side, seed, Stream::block_order, 2 * part + 1, 1);
   std::vector<Block> order;
   order.reserve(static_cast<std::size_t>(n_rows * n_columns));
   for (const Code round : rounds) {
@@ -177,7 +160,7 @@ std::vector<Block> epoch_order(Index n_rows, Index n_columns, std::uint64_t seed
   return order;
 }
 
-template Blocks<float> make_blocks(const RatingsView<float>&, Index, float, float, std::uint64_t, int);
-template Blocks<double> make_blocks(const RatingsView<double>&, Index, double, double, std::uint64_t, int);
+template Blocks<float> make_blocks(const RatingsView<float>&, float, float, std::uint64_t, int);
+template Blocks<double> make_blocks(const RatingsView<double>&, double, double, std::uint64_t, int);
 
 }  // namespace matfac::sgd

@@ -1,4 +1,4 @@
-#include "solvers/sgd/descent.hpp"
+#include "solvers/stochastic/descent.hpp"
 
 #include <algorithm>
 
@@ -17,7 +17,8 @@ Rows<T>::Rows(MatrixView<T> source, std::span<T> biases, const std::vector<Code>
       for (Index f = 0; f < source.cols; ++f) row[f] = source.row(code)[f] * factor_scale;
       std::fill(row + source.cols, row + stride, T(0));
       const T bias = biases.empty() ? T(0) : biases[static_cast<std::size_t>(code)] * bias_scale;
-      rows[static_cast<std::size_t>(p)] = {bias, T(0), T(1), T(0), T(1)};
+      rows[static_cast<std::size_t>(p)] = {
+          .bias = bias, .rate = 0, .shrink = 1, .threshold = 0, .bias_rate = 0, .bias_shrink = 1};
     }
   });
 }

@@ -1,0 +1,72 @@
+"""What the level of the kernels (baseline, avx2, avx512) has to do with a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import matfac as mf
+from conftest import DTYPES, SOLVERS, assert_near, run_python
+
+#: Below, beyond and at the length of a register; many users have fewer ratings, some have more.
+SIZES = (7, 37, 64)
+LEVELS = mf.runtime_info()["instruction_sets"]
+#: Those that multiply and add in one rounding.
+FUSED = [level for level in LEVELS if level != "baseline"]
+
+FITS = """
+import numpy as np
+import matfac as mf
+
+R = mf.datasets.make_ratings(300, 200, 4000, random_state=0)
+counts = np.diff(R.offsets)
+assert counts.min() < min(SIZES) and counts.max() > max(SIZES)
+found = {}
+for solver in SOLVERS:
+    for dtype in DTYPES:
+        for size in SIZES:
+            model = mf.MatrixFactorization(
+                size, solver=solver, dtype=dtype, max_iter=3, random_state=0, n_threads=2
+            ).fit(R)
+            names = ("user_factors_", "item_factors_", "user_biases_", "item_biases_")
+            arrays = {name: getattr(model, name) for name in names}
+            arrays["objective"] = model.history_["objective"]
+            for name, array in arrays.items():
+                found[f"{solver} {dtype} {size} {name}"] = array
+np.savez(PATH, **found)
+print(mf.runtime_info()["instruction_set"])
+"""
+
+
+@pytest.fixture(scope="module")
+def fits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+    """What the same fits find at each level, and at the one that is chosen "unasked"."""
+    found = {}
+    for level in (*LEVELS, "unasked"):
+        path = str(tmp_path_factory.mktemp(level) / "fits.npz")
+        parameters = {"PATH": path, "SOLVERS": SOLVERS, "DTYPES": DTYPES, "SIZES": SIZES}
+        code = "".join(f"{name} = {value!r}\n" for name, value in parameters.items()) + FITS
+        used = run_python(code, MATFAC_ISA="" if level == "unasked" else level).strip()
+        assert used == (LEVELS[-1] if level == "unasked" else level)
+        with np.load(path) as file:
+            found[level] = dict(file)
+    return found
+
+
+@pytest.mark.skipif(not FUSED, reason="no level of this machine fuses")
+def test_fits_have_the_same_bits_at_all_levels_that_fuse(fits):
+    """Sums are taken in an order, or by a tree, that the width of a register has no part in."""
+    first, *others = (fits[level] for level in (*FUSED, "unasked"))
+    for other in others:
+        assert [key for key in first if first[key].tobytes() != other[key].tobytes()] == []
+
+
+@pytest.mark.skipif(not FUSED, reason="this machine has one level")
+def test_fits_at_the_baseline_are_near_those_that_fuse(fits):
+    """One rounding or two is all that differs; and it does differ, so that the levels are real."""
+    plain, fused = fits["baseline"], fits[FUSED[-1]]
+    for key, array in plain.items():
+        solver, dtype, *_ = key.split()
+        operation = "objective" if key.endswith("objective") else solver
+        assert_near(array, fused[key], operation, dtype)
+    assert any(array.tobytes() != fused[key].tobytes() for key, array in plain.items())
