@@ -252,7 +252,7 @@ def test_parity_at_each_lower_instruction_set(level):
         env={**os.environ, "MATFAC_ISA": level},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5000:]
