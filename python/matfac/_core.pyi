@@ -325,8 +325,7 @@ def loss(
     huber_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.0,
 ) -> float: ...
 def mean_measures(
-    measures: numpy.typing.NDArray[typing.Any],
-    n_threads: typing.SupportsInt | typing.SupportsIndex,
+    measures: numpy.typing.NDArray[typing.Any], n_threads: typing.SupportsInt | typing.SupportsIndex
 ) -> list[float]: ...
 def pair_gradients(
     rating: typing.SupportsFloat | typing.SupportsIndex,

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import (
+
+import matfac as mf
+from conftest import (
     SHAPES_AND_SIZES,
     Problem,
     assert_near,
     make_large_problem,
     make_problem,
 )
-
-import matfac as mf
 from matfac import reference
 
 RATINGS = ("squared", "absolute", "huber", "kullback_leibler")
