@@ -87,19 +87,25 @@ PYTHON_ONLY = {"dtype", "verbose", "callbacks"}
 OTHER_NAMES = {"random_state": "seed"}
 
 
+#: What `ImplicitFactorization` chooses by its loss, or names differently from the core's default.
+CHOSEN_BY_LOSS = {"loss", "solver", "biases"}
+
+
 def test_the_defaults_are_those_of_the_core() -> None:
     settings = _core.Settings()
-    parameters = dict(inspect.signature(mf.MatrixFactorization).parameters)
-    for name in PYTHON_ONLY & set(parameters):
-        del parameters[name]
     compared = set()
-    for name, parameter in parameters.items():
-        native = getattr(settings, OTHER_NAMES.get(name, name))
-        default = parameter.default
-        if isinstance(native, tuple) and not isinstance(default, tuple):
-            default = (default, default)
-        assert default == native, name
-        compared.add(OTHER_NAMES.get(name, name))
+    for estimator, by_loss in (
+        (mf.MatrixFactorization, set()),
+        (mf.ImplicitFactorization, CHOSEN_BY_LOSS),
+    ):
+        parameters = inspect.signature(estimator).parameters
+        for name in set(parameters) - PYTHON_ONLY - by_loss:
+            native = getattr(settings, OTHER_NAMES.get(name, name))
+            default = parameters[name].default
+            if isinstance(native, tuple) and not isinstance(default, tuple):
+                default = (default, default)
+            assert default == native, name
+            compared.add(OTHER_NAMES.get(name, name))
     properties = {n for n, v in inspect.getmembers(_core.Settings) if isinstance(v, property)}
     assert compared == properties
 

@@ -78,16 +78,22 @@ struct PerSide {
 /// with q the weights of the ratings (1 without), lambda = `regularization`, kappa = `l1_regularization`, beta =
 /// `bias_regularization`, w = (ratings of the user or item) to the power of `regularization_exponent` p, and b = c = 0,
 /// mu = 0 without `biases`. mu is the (weighted) mean of the training ratings for the losses of ratings, the logarithm
-/// of the odds for `logistic`, and 0 for the others. Settings that are left open are chosen by the ratings; s is their
-/// standard deviation (about `mu`, or about 0 without biases), and 1 for losses of labels.
+/// of the odds for `logistic`, and 0 for the others. User biases stay 0 with `bpr` and `warp` (item biases with
+/// `compare_users`): they do not change a comparison.
+///
+/// Settings that are left open are chosen by the ratings. s is their standard deviation (about `mu`, or about 0 without
+/// biases), their mean for `kullback_leibler`, and 1 for losses of labels and choices; with g = s^2 for `squared` and
+/// `huber` and g = s for the others, lambda becomes a g / s 100^(1/2 - p) and beta b g / s^2 100^(1/2 - p), where
+/// (a, b) is (1.2, 0.1) for `kullback_leibler`, (0.3, 0.3) for `logistic`, (0.5, 1) for `hinge` and `squared_hinge`,
+/// (0.15, 1) for `bpr`, (1, 1) for `warp`, and (1.2, 1) for the others.
 struct Settings {
   Index n_factors = 32;  ///< F, at least 1
   Solver solver = Solver::als;
   Loss loss = Loss::squared;
   std::optional<double> huber_threshold;       ///< t of `huber`, above 0; open: s
   bool biases = true;                          ///< fit mu, b and c as well
-  std::optional<PerSide> regularization;       ///< lambda, at least 0; open: 1.2 s 100^(1/2 - p) for squared
-  std::optional<PerSide> bias_regularization;  ///< beta, at least 0; open: 100^(1/2 - p) for squared
+  std::optional<PerSide> regularization;       ///< lambda, at least 0; open: see above
+  std::optional<PerSide> bias_regularization;  ///< beta, at least 0; open: see above
   PerSide l1_regularization;                   ///< kappa, at least 0
   double regularization_exponent = 0.5;        ///< p; 0: plain, 1: weighted by the number of ratings
   bool nonnegative = false;                    ///< keep all factors at 0 or above
@@ -105,7 +111,8 @@ struct Settings {
   bool early_stopping = false;  ///< stop when the held-out error no longer falls; keep the best factors
   int patience = 3;             ///< early stopping: iterations without a new best before stopping
   Init init = Init::random;
-  std::optional<double> init_std;  ///< standard deviation of the initial factors; open: sqrt(s / F) / 2
+  std::optional<double> init_std;  ///< standard deviation of the initial factors; open: sqrt(s / F) / 2;
+                                   ///< sqrt(pi s / (2 F)) where products alone make up the mean (nonnegative, mu = 0)
   std::uint64_t seed = 0;
   int n_threads = 0;  ///< 0: all; the result does not depend on it
 };
