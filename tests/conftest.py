@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 import matfac as mf
 from matfac import reference
+from matfac._cli import main
 
 # The twins solve thousands of small systems: a BLAS that wakes threads for each takes 500 times as
 # long on a busy machine.
@@ -223,6 +224,18 @@ def solver(request: pytest.FixtureRequest) -> str:
 
 
 # ---- the command line's files; a module that wants others has fixtures of the same name ----------
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Exit code, output and messages of a command in this process."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
 
 COMMANDS = ("train", "evaluate", "predict", "recommend", "demo", "info")
 

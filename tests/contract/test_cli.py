@@ -24,17 +24,6 @@ FEW = ("--n-factors", "4", "--max-iter", "2")
 
 
 @pytest.fixture
-def call(capsys):
-    """In this process: exit code, output, messages."""
-
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
 def succeed(call):
     def succeed(*arguments):
         code, out, err = call(*arguments)

@@ -9,20 +9,8 @@ import pytest
 
 import matfac as mf
 from conftest import bits
-from matfac._cli import main
 
 FEW = ("--n-factors", "4", "--max-iter", "3")
-
-
-@pytest.fixture
-def call(capsys):
-    """Exit code, output, messages of a command in this process."""
-
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

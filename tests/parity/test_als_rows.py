@@ -10,7 +10,7 @@ import pytest
 import matfac as mf
 from conftest import Problem, assert_near, bits, make_problem
 from matfac import _core, reference
-from matfac.reference._als import AlsMethod, WeightedRows, implicit_loss
+from matfac.reference._als import AlsMethod, implicit_loss
 
 THREADS = (1, 2, 3)
 SIZES = (1, 7, 16, 33, 100)
@@ -83,7 +83,7 @@ class Case:
         self.R = mf.Ratings.from_csr_arrays(
             R.offsets, R.items, values, R.n_items, **({"weights": self.weights} if weighted else {})
         )
-        self.rows = WeightedRows(
+        self.rows = reference.StoredRows(
             R.offsets,
             R.items,
             values.astype(float),

@@ -26,7 +26,7 @@ double weighted_sum(const RatingsView<T>& ratings, int n_threads, const F& f) {
   });
 }
 
-/// The sum of the losses where every estimate is `estimate`.
+/// The sum of the losses where every estimate is mu.
 template <class T>
 double constant_loss(const RatingsView<T>& ratings, const Settings& settings, const RatingMoments& moments) {
   const auto loops = loss_loops<T>(settings.loss, loss_parameter(settings, moments), false);

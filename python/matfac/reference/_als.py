@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from matfac.reference._operations import count_weights, counts, user_codes
-from matfac.reference._types import Array, Model, Penalty, PerSide, Rows, StoredRows
+from matfac.reference._types import Array, Model, Penalty, PerSide, Rows, StoredRows, weights_of
 
 #: Of a loss: the weights and targets of the parabolas ½ w (target - r̂)² that touch it at r̂ = x.
 Majorizer = Callable[[Array, Array], tuple[Array, Array]]
@@ -45,25 +45,12 @@ class AlsMethod:
         return replace(self, l1_regularization=(self.l1_of(1), self.l1_of(0)))
 
 
-def weights_of(R: Rows) -> Array:
-    """Return the weights of the ratings, (nnz,), 1 where there are none."""
-    weights = getattr(R, "weights", None)
-    return np.ones(len(R.values)) if weights is None else np.asarray(weights, float)
-
-
-@dataclass(frozen=True)
-class WeightedRows(StoredRows):
-    """Rows with weights."""
-
-    weights: Array = field(default_factory=lambda: np.zeros(0))
-
-
 def transpose(R: Rows) -> Rows:
     """Return the ratings by item: row m lists the users who rated item m, ascending."""
     by_item = np.argsort(R.items, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(counts(R)[1])])
     users, shape = user_codes(R)[by_item], (R.shape[1], R.shape[0])
-    return WeightedRows(offsets, users, R.values[by_item], shape, weights_of(R)[by_item])
+    return StoredRows(offsets, users, R.values[by_item], shape, weights_of(R)[by_item])
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@
 // A row of n ratings has, after T epochs, taken about n T steps, and its rates are
 //   eta = learning_rate / sqrt(1 + n T / 50),   nu = learning_rate / sqrt(1 + n T):
 // like Adagrad's, but known beforehand: no accumulators, no dot products to feed them, one multiplication a row and
-// step. Derivatives beyond 3 standard deviations are damped (kernels/sgd.inl).
+// step. Derivatives beyond 3 standard deviations are damped (kernels/sgd.inl). Other losses: see make_schedule.
 //
-// The schedule (blocks.hpp) is fixed by the ratings, F and the seed: the same bits at any number of threads.
+// The order (stochastic/blocks.hpp) is fixed by the ratings and the seed: the same bits at any number of threads.
 // Cost of an epoch: about 10F flop a rating. Memory: 8 bytes a rating (float), and the factors once more.
 //
 // R. Gemulla, P. Haas, E. Nijkamp, Y. Sismanis: Large-Scale Matrix Factorization with Distributed Stochastic Gradient
