@@ -93,10 +93,9 @@ struct LossKernels {
   /// The sum of the losses.
   double (*row_loss)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
                      const T* values, const T* weights, T offset, Index n);
-  /// du += sum g_i v_items[i], item_gradient of items[i] += g_i u, total += the losses, one by one. `u` and `du` are
-  /// rows.
-  void (*row_gradients)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
-                        const T* values, const T* weights, T offset, Index n, T* du, T* item_gradient, double* total);
+  /// derivatives[i] = g_i, du += sum g_i v_items[i], total += the losses, one by one. `u` and `du` are rows.
+  void (*row_gradient)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
+                       const T* values, const T* weights, T offset, Index n, T* derivatives, T* du, double* total);
   /// One stochastic step for each rating of a block, in order; returns the sum of the losses before each.
   double (*block_sgd)(const PointLoss<T>& loss, const SgdBlock<T>& block);
 };
@@ -183,6 +182,8 @@ struct Kernels {
   /// out[i] = u . v_items[i] - values[i].
   void (*row_residuals)(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, Index n,
                         T* out);
+  /// The row items[i] of `matrix` += g[i] u, in order.
+  void (*add_outer)(const T* g, const T* u, const Code* items, Index n, Index stride, T* matrix);
   /// What the squared loss along a direction is made of: with e_i = u . v_i + offset - values[i],
   /// a_i = u . dv_i + du . v_i, b_i = du . dv_i and the weights q_i (`weights` may be null: 1), adds sum q e a,
   /// sum q (a^2 + 2 e b), sum q a b, sum q b^2 to sums[0..3].

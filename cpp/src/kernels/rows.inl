@@ -3,8 +3,8 @@
 namespace matfac {
 namespace {
 
-// How many ratings ahead the item rows are fetched: they lie anywhere in memory.
-constexpr Index kAhead = 8;
+// How many ratings ahead the item rows are fetched: they lie anywhere in memory. Rows that are written come later still.
+constexpr Index kAhead = 16, kWrittenAhead = 24;
 
 template <class T>
 MATFAC_INLINE void prefetch_row(const T* p, Index n) {
@@ -142,51 +142,64 @@ double row_loss(const PointLoss<T>& loss, const T* u, const T* item_factors, Ind
   });
 }
 
-// du += sum_q g[q] v_q, in order, and each item's gradient += g[q] u.
-template <int kCount, class T, class Length>
-MATFAC_INLINE void add_gradients(const T* g, const T* u, const T* item_factors, Index stride, const Code* items,
-                                 Length length, T* du, T* item_gradient) {
-  Register<T> scale[kCount];
-  const T* v[kCount];
-  T* dv[kCount];  // found once: a store to a row might change `items`, for all that the compiler knows
-  for (int q = 0; q < kCount; ++q) {
-    scale[q] = splat(g[q]);
-    v[q] = item_factors + items[q] * stride;
-    dv[q] = item_gradient + items[q] * stride;
-  }
+// y += sum_q g[q] x_q, in order.
+template <class T, class Length>
+MATFAC_INLINE void add_four(const T* g, const T* const (&x)[4], Length length, T* y) {
+  Register<T> scale[4];
+  for (int q = 0; q < 4; ++q) scale[q] = splat(g[q]);
   for (Index f = 0; f < length; f += kWidth<T>) {
-    const Register<T> x = load_register(u + f);
-    Register<T> d = load_register(du + f);
-    for (int q = 0; q < kCount; ++q) {
-      d = fma(scale[q], load_register(v[q] + f), d);
-      store_register(dv[q] + f, fma(scale[q], x, load_register(dv[q] + f)));
-    }
-    store_register(du + f, d);
+    Register<T> sum = load_register(y + f);
+    for (int q = 0; q < 4; ++q) sum = fma(scale[q], load_register(x[q] + f), sum);
+    store_register(y + f, sum);
   }
 }
 
 template <class T, class Loss>
-void row_gradients(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
-                   const T* values, const T* weights, T offset, Index n, T* du, T* item_gradient, double* total) {
+void row_gradient(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
+                  const T* values, const T* weights, T offset, Index n, T* derivatives, T* du, double* total) {
   with_length_for<T, Loss>(stride, [&](auto length) __attribute__((always_inline)) {
     double sum_of_losses = *total;
     each_product(u, item_factors, stride, items, n, length,
                  [&](Index i, const T* products, int count) __attribute__((always_inline)) {
-                   T g[4], estimates[4];
+                   T estimates[4];
                    for (int q = 0; q < count; ++q) estimates[q] = products[q] + offset;
-                   sum_of_losses = Loss::evaluate(loss, values + i, estimates,
-                                                  weights != nullptr ? weights + i : nullptr, count, g, sum_of_losses);
+                   sum_of_losses =
+                       Loss::evaluate(loss, values + i, estimates, weights != nullptr ? weights + i : nullptr, count,
+                                      derivatives + i, sum_of_losses);
                    if (count == 4) {
-                     for (Index ahead = i + kAhead; ahead < min_index(n, i + kAhead + 4); ++ahead) {
-                       prefetch_row(item_gradient + items[ahead] * stride, length);
-                     }
-                     add_gradients<4>(g, u, item_factors, stride, items + i, length, du, item_gradient);
+                     add_four(derivatives + i, FourRows<T>(item_factors, stride, items + i).v, length, du);
                    } else {
-                     add_gradients<1>(g, u, item_factors, stride, items + i, length, du, item_gradient);
+                     add_scaled(derivatives[i], item_factors + items[i] * stride, du, length);
                    }
                  });
     *total = sum_of_losses;
   });
+}
+
+// matrix row of items[i] += g[i] u, for the entries [f, f + kCount registers) of the rows: u's stay in registers.
+template <int kCount, class T>
+MATFAC_INLINE void add_outer_part(const T* g, const T* u, const Code* items, Index n, Index stride, T* matrix) {
+  constexpr Index kLength = kCount * kWidth<T>;
+  Register<T> x[kCount];
+  for (int k = 0; k < kCount; ++k) x[k] = load_register(u + k * kWidth<T>);
+  for (Index i = 0; i < n; ++i) {
+    if (i + kWrittenAhead < n) {
+      const T* const ahead = matrix + items[i + kWrittenAhead] * stride;
+      for (Index f = 0; f < kLength; f += kGroup<T>) __builtin_prefetch(ahead + f, 1);
+    }
+    const Register<T> scale = splat(g[i]);
+    T* const y = matrix + items[i] * stride;
+    for (int k = 0; k < kCount; ++k) {
+      store_register(y + k * kWidth<T>, fma(scale, x[k], load_register(y + k * kWidth<T>)));
+    }
+  }
+}
+
+template <class T>
+void add_outer(const T* g, const T* u, const Code* items, Index n, Index stride, T* matrix) {
+  Index f = 0;
+  for (; f + 8 * kWidth<T> <= stride; f += 8 * kWidth<T>) add_outer_part<8>(g, u + f, items, n, stride, matrix + f);
+  for (; f < stride; f += kGroup<T>) add_outer_part<kRegisters>(g, u + f, items, n, stride, matrix + f);
 }
 
 // The estimate of a pair along a direction is product + t slope + t^2 square.

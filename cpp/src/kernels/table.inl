@@ -25,7 +25,7 @@ namespace matfac {
 namespace {
 
 template <class T, class Loss>
-constexpr LossKernels<T> loss_kernels{&row_loss<T, Loss>, &row_gradients<T, Loss>, &block_sgd<T, Loss>};
+constexpr LossKernels<T> loss_kernels{&row_loss<T, Loss>, &row_gradient<T, Loss>, &block_sgd<T, Loss>};
 
 }  // namespace
 
@@ -38,6 +38,7 @@ const Kernels<T>& MATFAC_LEVEL_TABLE() {
        point_loss<T, KullbackLeiblerLoss>(), point_loss<T, LogisticLoss>(), point_loss<T, HingeLoss>(),
        point_loss<T, SquaredHingeLoss>()},
       &row_residuals<T>,
+      &add_outer<T>,
       &row_line_terms<T>,
       &row_line_estimates<T>,
       &solve_row<T>,
