@@ -118,6 +118,13 @@ class Data:
 
         return mf.Ratings.from_csr_arrays(*self.csr(part), self.shape.n_items)
 
+    def choices(self, part: str = "train"):
+        """matfac's Ratings of the codes, all of the strength 1."""
+        import matfac as mf
+
+        offsets, items, values = self.csr(part)
+        return mf.Ratings.from_csr_arrays(offsets, items, np.ones_like(values), self.shape.n_items)
+
     def random_factors(self, n_factors: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(SEED)
         std = np.float32(n_factors**-0.5)

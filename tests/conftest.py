@@ -237,7 +237,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
     return call
 
 
-COMMANDS = ("train", "evaluate", "predict", "recommend", "demo", "info")
+COMMANDS = ("train", "evaluate", "predict", "recommend", "export", "demo", "info")
 
 
 def text_of(R: mf.Ratings, separator: str = ",", header: str = "user,item,rating\n") -> str:

@@ -6,14 +6,19 @@ import importlib.metadata
 import importlib.resources
 import inspect
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 import matfac as mf
 from matfac import _core
 
+ROOT = Path(__file__).resolve().parent.parent
 #: Used only when needed, and then imported there.
 HEAVY = ("narwhals", "pandas", "polars", "pyarrow", "safetensors", "scipy", "sklearn", "tqdm")
 LEVELS = mf.runtime_info()["instruction_sets"]
@@ -39,14 +44,62 @@ def output_of(code: str, **environment: str) -> str:
 # ---- files and versions ------------------------------------------------------------------------
 
 
+def installed_files() -> list[PurePosixPath]:
+    files = importlib.metadata.files("matfac") or []
+    assert files
+    return [PurePosixPath(file.as_posix()) for file in files]
+
+
 def test_the_types_are_installed_and_the_sources_are_not() -> None:
     names = {path.name for path in importlib.resources.files("matfac").iterdir()}
     assert {"py.typed", "_core.pyi", "__init__.py"} <= names
-    files = importlib.metadata.files("matfac") or []
-    assert files
-    for file in files:
-        assert file.suffix not in {".cpp", ".hpp", ".inl", ".a", ".cmake"}, file
+    for file in installed_files():
+        assert file.suffix not in {".cpp", ".inl", ".a", ".o", ".map", ".in"}, file
         assert file.parts[0].startswith("matfac") or file.name in {"matfac", "matfac.exe"}, file
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the module holds the core")
+def test_the_package_has_one_copy_of_the_core_and_what_builds_against_it() -> None:
+    # docs/embedding.md: a C++ program finds the library in the wheel (tests/cpp/test_consumer.py).
+    files = installed_files()
+    headers = {file.name for file in files if file.suffix == ".hpp"}
+    assert {"matfac.hpp", "fit.hpp", "model_file.hpp", "export.hpp"} <= headers
+    for file in files:
+        if file.suffix == ".hpp":
+            assert file.parent == PurePosixPath("matfac/include/matfac"), file
+        if file.suffix == ".cmake":
+            assert file.parent == PurePosixPath("matfac/lib/cmake/matfac"), file
+    libraries = [file for file in files if file.name.startswith("libmatfac")]
+    assert len(libraries) == 1 and libraries[0].parent == PurePosixPath("matfac/lib")
+    module = Path(_core.__file__)
+    core = module.parent / "lib" / libraries[0].name
+    assert core.stat().st_size > 2 * module.stat().st_size  # the loops are there, and only there
+    if sys.platform == "linux":
+        loaded = output_of("import matfac; print(open('/proc/self/maps').read())")
+        assert str(core.resolve()) in loaded
+
+
+def test_the_command_line_tells_where_c_plus_plus_finds_the_library() -> None:
+    for option, name in (("--cmake-dir", "matfacConfig.cmake"), ("--include-dir", "matfac")):
+        command = [sys.executable, "-m", "matfac", option]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if sys.platform == "win32":
+            assert done.returncode == 2 and "docs/embedding.md" in done.stderr
+        else:
+            assert done.returncode == 0 and (Path(done.stdout.strip()) / name).exists()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("nm") is None, reason="needs nm, as it is on Linux"
+)
+def test_the_module_shows_no_name_that_could_clash() -> None:
+    names = subprocess.run(
+        ["nm", "--dynamic", "--defined-only", "--format=posix", _core.__file__],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [line.split()[0] for line in names.splitlines()] == ["PyInit__core"]
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -54,9 +107,49 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert mf.__version__ == _core.__version__ == mf.runtime_info()["version"] == version
 
 
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [("CITATION.cff", r"^version: (\S+)$"), ("conda/recipe.yaml", r'^  version: "(\S+)"$')],
+)
+def test_what_repeats_the_version_has_the_same(file: str, pattern: str) -> None:
+    path = ROOT / file
+    if not path.exists() and not (ROOT / "CMakeLists.txt").exists():
+        pytest.skip("these tests are not beside the sources")
+    assert re.findall(pattern, path.read_text(), re.MULTILINE) == [mf.__version__]
+
+
 def test_the_command_is_installed() -> None:
     scripts = importlib.metadata.entry_points(group="console_scripts", name="matfac")
     assert [script.value for script in scripts] == ["matfac._cli:main"]
+
+
+@pytest.mark.skipif(
+    not (ROOT / "CMakeLists.txt").exists(), reason="these tests are not beside the sources"
+)
+def test_the_sdist_has_all_sources_and_nothing_that_was_built(tmp_path: Path) -> None:
+    build = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
+    command = [sys.executable, "-c", build, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.iterdir()
+    assert archive.name == f"matfac-{mf.__version__}.tar.gz"
+    with tarfile.open(archive) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    kinds = {".cpp", ".hpp", ".inl", ".txt", ".in", ".map", ".cmake", ".py", ".pyi", ".typed"}
+    kinds |= {".md", ".sh", ".safetensors"}
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("cpp", "python", "tests", "docs", "tools")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in kinds
+    }
+    assert len(sources) > 200 and sources - names == set()
+    files = {"CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO"}
+    assert files - names == set()
+    for name in names:
+        assert not re.search(r"\.(so|o|a|pyc|pyd|whl|gz)$|(^|/)(build|dist|wheelhouse)/", name), (
+            name
+        )
+        assert not re.match(r"\.(git|venv|ci|hypothesis|\w+_cache)", name), name
 
 
 # ---- import ------------------------------------------------------------------------------------
@@ -191,3 +284,36 @@ def test_a_forked_child_works_and_gives_the_same(solver: str) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "0"
+
+
+# ---- other OpenMP runtimes in the process --------------------------------------------------------
+
+BESIDE = """
+import hashlib, sys, warnings
+warnings.simplefilter("ignore")
+IMPORTS
+import numpy as np
+import matfac
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info, threadpool_limits
+
+R = matfac.datasets.make_ratings(200, 100, 5000, random_state=0)
+
+def fit():
+    model = matfac.MatrixFactorization(8, max_iter=3, n_threads=2).fit(R)
+    groups = KMeans(3, n_init=1, random_state=0).fit_predict(model.user_factors_)
+    return hashlib.sha256(model.user_factors_.tobytes() + groups.tobytes()).hexdigest()
+
+print(fit(), fit() == fit())
+runtimes = [info for info in threadpool_info() if info["user_api"] == "openmp"]
+assert runtimes, "threadpoolctl sees no OpenMP runtime"
+with threadpool_limits(limits=1, user_api="openmp"):
+    assert matfac.runtime_info()["n_threads"] == 1, "ours is not among those that it sees"
+"""
+
+
+def test_it_works_beside_another_openmp_runtime_in_either_order() -> None:
+    # scikit-learn's wheels bring an OpenMP runtime of their own, NumPy's a BLAS with threads.
+    orders = ("import matfac, sklearn.cluster", "import sklearn.cluster, matfac")
+    results = {output_of(BESIDE.replace("IMPORTS", order)) for order in orders}
+    assert len(results) == 1 and results.pop().endswith(" True")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from native_build import NOT_BUILT, find_library
@@ -66,3 +67,39 @@ def test_the_units_that_any_processor_runs_have_no_vectors_of_a_level() -> None:
         elif wide.search(line):
             found.setdefault(unit, line)
     assert {unit for unit in found if "avx" not in unit} == set()
+
+
+# ---- what the libraries show -------------------------------------------------------------------
+
+
+def shared_library() -> Path | None:
+    """The shared library, where the tests' tree has one."""
+    found = LIBRARY.with_suffix(".so") if LIBRARY else None
+    return found if found and found.exists() else None
+
+
+@pytest.mark.skipif(shared_library() is None, reason="the C++ tests' tree has no shared library")
+def test_the_shared_library_shows_its_interface_with_its_version_and_nothing_else() -> None:
+    shown = run("nm", "--dynamic", "--defined-only", "--format=posix", shared_library())
+    names = [line.split()[0] for line in shown.splitlines()]
+    version = ".".join(mf.__version__.split(".")[:2])
+    for name in names:
+        assert name == f"MATFAC_{version}" or name.endswith(f"@@MATFAC_{version}"), name
+        assert re.match(r"MATFAC_|_ZNK?6matfac|_ZT[ISV]6matfac|_ZT[ISV]N6matfac", name), name
+    text = run("c++filt", *[name.split("@")[0] for name in names])
+    for shown_name in (
+        "matfac::fit<float>",
+        "matfac::ModelFile::open",
+        "matfac::recommend<double>",
+    ):
+        assert shown_name in text
+    # A catch in another library finds our exceptions by these.
+    assert "typeinfo for matfac::InvalidArgument" in text
+    for hidden in ("kernels_avx2", "matfac::detail::", "parallel_for"):
+        assert hidden not in text
+
+
+@pytest.mark.skipif(shared_library() is None, reason="the C++ tests' tree has no shared library")
+def test_the_name_of_the_shared_library_has_the_minor_version() -> None:
+    name = re.search(r"SONAME.*\[(.*)\]", run("readelf", "--dynamic", shared_library()))
+    assert name and name.group(1) == "libmatfac.so." + ".".join(mf.__version__.split(".")[:2])

@@ -50,12 +50,28 @@ _has_python_headers() {
   "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 }
 _has_doctest() { echo '#include <doctest/doctest.h>' | ${CXX:-c++} -E -x c++ - >/dev/null 2>&1; }
+_has_service_headers() {
+  printf '#include <httplib.h>\n#include <nlohmann/json.hpp>\n' | ${CXX:-c++} -std=c++20 -E -x c++ - >/dev/null 2>&1
+}
+_has_clang() {
+  _probe=$(mktemp -d)
+  printf '#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n' >"$_probe/a.cpp"
+  clang++ -fopenmp "$_probe/a.cpp" -o "$_probe/a" >"$_probe/log" 2>&1
+  _result=$?
+  rm -r "$_probe"
+  return $_result
+}
 
-# need compiler|python|doctest: notes what is missing of it.
+# need compiler|python|doctest|service|clang|pkg-config: notes what is missing of it.
 need() {
   case $1 in
     compiler) _has_compiler || missing 'a C++20 compiler with OpenMP' g++ ;;
     doctest) _has_doctest || missing 'the header doctest/doctest.h' doctest-dev ;;
+    service)
+      _has_service_headers || missing 'cpp-httplib and nlohmann-json' libcpp-httplib-dev nlohmann-json3-dev
+      ;;
+    clang) _has_clang || missing 'Clang with OpenMP' clang libomp-dev ;;
+    pkg-config) command -v pkg-config >/dev/null || missing pkg-config pkg-config ;;
     python)
       if ! command -v "$PYTHON" >/dev/null; then
         [ "$PYTHON" = python3 ] || fail "there is no $PYTHON"

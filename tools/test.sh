@@ -13,6 +13,8 @@ stage 'setting up'
 need python
 need compiler
 need doctest
+need pkg-config
+need service
 install_missing
 check_installed
 make_environment .venv-test
@@ -20,10 +22,11 @@ make_environment .venv-test
 
 stage 'building and installing matfac into .venv-test'
 # A failed build must not leave the library of an earlier one to be tested.
-rm -f "$build/cpp/tests/matfac_tests"
+rm -f "$build/cpp/tests/matfac_tests" "$build/cpp/examples/service/matfac_service"
 PATH=$PWD/.venv-test/bin:$PATH .venv-test/bin/python -m pip install --quiet --no-build-isolation \
-  -Cbuild-dir="$build" -Ccmake.define.MATFAC_BUILD_TESTS=ON -Ccmake.define.MATFAC_STRICT="${MATFAC_STRICT:-0}" '.[test]'
+  -Cbuild-dir="$build" -Ccmake.define.MATFAC_BUILD_TESTS=ON -Ccmake.define.MATFAC_BUILD_SERVICE=ON -Ccmake.define.MATFAC_STRICT="${MATFAC_STRICT:-0}" '.[test]'
 
 stage 'testing'
-MATFAC_CPP_TESTS=$PWD/$build/cpp/tests/matfac_tests .venv-test/bin/pytest "$@"
+MATFAC_CPP_TESTS=$PWD/$build/cpp/tests/matfac_tests \
+  MATFAC_SERVICE=$PWD/$build/cpp/examples/service/matfac_service .venv-test/bin/pytest "$@"
 stage

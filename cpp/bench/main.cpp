@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cases.hpp"
+#include "latency.hpp"
 #include "options.hpp"
 #include "report.hpp"
 
@@ -26,6 +27,14 @@ std::vector<Result> measure(const std::vector<Case>& cases, int repeats) {
 }
 
 int run(const Options& options) {
+  if (!options.model_path.empty()) {
+    print_rate(stdout, options);
+    return 0;
+  }
+  if (options.latency > 0) {
+    print_latencies(stdout, options);
+    return 0;
+  }
   const std::vector<Case> cases = make_cases(options);
   const std::vector<Result> results = measure(cases, options.repeats);
   if (options.json_path == "-") {

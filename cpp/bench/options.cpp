@@ -15,6 +15,8 @@ const char* const kUsage =
     "  --repeats COUNT                       repetitions (5)\n"
     "  --only TEXT                           the cases whose names contain it\n"
     "  --json FILE                           write the results too; - prints them instead of the table\n"
+    "  --latency COUNT                       instead: percentiles of COUNT single questions, as a service asks them\n"
+    "  --model FILE --seconds S              instead: recommendations a second of a model file (float), one thread\n"
     "MATFAC_ISA=baseline|avx2|avx512 forces the kernels of a level.\n";
 
 namespace {
@@ -66,6 +68,12 @@ Options parse(int argc, char** argv) {
       options.repeats = positive<int>(name, value);
     } else if (name == "--only") {
       options.only = value;
+    } else if (name == "--latency") {
+      options.latency = positive<Index>(name, value);
+    } else if (name == "--model") {
+      options.model_path = value;
+    } else if (name == "--seconds") {
+      options.seconds = positive<int>(name, value);
     } else if (name == "--json") {
       options.json_path = value;
     } else {

@@ -15,8 +15,11 @@ struct Options {
   std::vector<Index> n_factors{32, 64, 128};
   std::vector<int> n_threads{1};
   int repeats = 5;
-  std::string only;       ///< run the cases whose names contain it
-  std::string json_path;  ///< empty: print the table only; "-": print JSON instead of it
+  std::string only;        ///< run the cases whose names contain it
+  std::string json_path;   ///< empty: print the table only; "-": print JSON instead of it
+  Index latency = 0;       ///< above 0: time as many single questions instead
+  std::string model_path;  ///< not empty: the rate of recommendations of this model file instead
+  int seconds = 5;         ///< how long that is measured
   bool help = false;
 };
 

@@ -7,21 +7,12 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "matfac/model_file.hpp"
 
 namespace matfac::bindings {
 namespace {
 
 using namespace py::literals;
-
-const char* name_of(StopReason reason) {
-  switch (reason) {
-    case StopReason::max_iter: return "max_iter";
-    case StopReason::converged: return "converged";
-    case StopReason::early_stopping: return "early_stopping";
-    case StopReason::cancelled: return "cancelled";
-  }
-  return "";
-}
 
 /// With the squared loss the errors are given as RMSE, with others as mean losses.
 py::dict to_dict(const Iteration& now) {
@@ -69,10 +60,11 @@ py::dict bound_fit(const BoundRatings<T>& train, const Settings& settings, Array
   result["global_mean"] = report.global_mean;
   result["n_iter"] = report.n_iter;
   result["best_iteration"] = report.best_iteration;
-  result["stop_reason"] = name_of(report.stop_reason);
+  result["stop_reason"] = std::string(name_of(report.stop_reason));
   py::list history;
   for (const Iteration& now : report.history) history.append(to_dict(now));
   result["history"] = history;
+  result["metadata"] = metadata_of(report);
   result["raised"] = raised;
   return result;
 }

@@ -51,12 +51,14 @@ py::tuple ranking(py::ssize_t n_queries, Index n, const Rank& rank) {
 template <class T>
 py::tuple bound_recommend(const Array<T>& user_factors, const Array<T>& item_factors, const Biases<T>& user_biases,
                           const Biases<T>& item_biases, double global_mean, const Array<Code>& users, Index n,
-                          const std::optional<Pattern>& seen, int n_threads) {
+                          const std::optional<Pattern>& exclude, int n_threads, const std::optional<Pattern>& among) {
   const auto model = model_view(user_factors, item_factors, user_biases, item_biases, global_mean);
   const auto u = vector(users, "users");
-  const PatternView pattern = seen ? pattern_view(*seen, model.item_factors.rows, "seen") : PatternView{};
+  const Index n_items = model.item_factors.rows;
+  const PatternView excluded = exclude ? pattern_view(*exclude, n_items, "exclude") : PatternView{};
+  const PatternView allowed = among ? pattern_view(*among, n_items, "among") : PatternView{};
   return ranking<T>(users.size(), n, [&](MatrixView<Code> items, MatrixView<T> scores) {
-    recommend<T>(model, u, n, seen ? &pattern : nullptr, items, scores, n_threads);
+    recommend<T>(model, u, n, {exclude ? &excluded : nullptr, among ? &allowed : nullptr}, items, scores, n_threads);
   });
 }
 
@@ -70,12 +72,17 @@ py::tuple bound_similar_items(const Array<T>& item_factors, const Array<Code>& q
   });
 }
 
+/// The users of the training are needed where new ones are compared with them.
 template <class T>
 void bound_fold_in(const Array<T>& item_factors, const Biases<T>& item_biases, double global_mean,
                    const Settings& settings, const BoundRatings<T>& ratings, Array<T> user_factors,
-                   Biases<T> user_biases, int n_threads) {
+                   Biases<T> user_biases, int n_threads, const std::optional<Array<T>>& known_factors,
+                   const Biases<T>& known_biases) {
   const auto items = matrix(item_factors, "item_factors");
-  const ModelView<T> model{{nullptr, 0, items.cols}, items, {}, vector(item_biases, "item_biases"), global_mean};
+  const MatrixView<const T> none{nullptr, 0, items.cols};
+  const auto users = known_factors ? matrix(*known_factors, "known_factors") : none;
+  const auto known = known_factors ? vector(known_biases, "known_biases") : std::span<const T>{};
+  const ModelView<T> model{users, items, known, vector(item_biases, "item_biases"), global_mean};
   const auto factors = mutable_matrix(user_factors, "user_factors");
   const auto biases = mutable_vector(user_biases, "user_biases");
   const py::gil_scoped_release release;
@@ -90,9 +97,10 @@ void register_model_of(py::module_& m) {
         "out"_a.noconvert(), "n_threads"_a);
   m.def("rmse", &bound_rmse<T>, u, v, b, c, "global_mean"_a, "ratings"_a, "n_threads"_a);
   m.def("recommend", &bound_recommend<T>, u, v, b, c, "global_mean"_a, "users"_a.noconvert(), "n"_a,
-        "seen"_a.noconvert(), "n_threads"_a);
+        "exclude"_a.noconvert(), "n_threads"_a, "among"_a.noconvert() = py::none());
   m.def("similar_items", &bound_similar_items<T>, v, "items"_a.noconvert(), "n"_a, "n_threads"_a);
-  m.def("fold_in", &bound_fold_in<T>, v, c, "global_mean"_a, "settings"_a, "ratings"_a, u, b, "n_threads"_a);
+  m.def("fold_in", &bound_fold_in<T>, v, c, "global_mean"_a, "settings"_a, "ratings"_a, u, b, "n_threads"_a,
+        "known_factors"_a.noconvert() = py::none(), "known_biases"_a.noconvert() = py::none());
 }
 
 }  // namespace

@@ -185,6 +185,16 @@ py::dict load(const py::object& path, bool verify_checksum) {
   return result;
 }
 
+// What C++ makes of the entries: Python keeps its own parameters, and the tests compare.
+Settings load_settings(const py::object& path) {
+  const std::string text = path_text(path);
+  try {
+    return ModelFile::open(text, false).settings();
+  } catch (const FileError& error) {
+    raise_file_error(error, path, text);
+  }
+}
+
 constexpr const char* kSaveDoc =
     "Write a model file atomically; see docs/file-format.md. Ids are an int64 array or a tuple of int64 offsets and\n"
     "uint8 text; `seen` is a tuple of int64 offsets and int32 items. Nothing is copied. Raises ValueError for what\n"
@@ -212,6 +222,8 @@ void register_model_file(py::module_& m) {
   };
   def_save(float{});
   def_save(double{});
+  m.def("load_settings", &load_settings, py::arg("path"),
+        "The settings in a model file, as the core reads them; errors as for `load_model`.");
   m.def("load_model", &load, py::arg("path"), py::arg("verify_checksum") = true, kLoadDoc);
 }
 

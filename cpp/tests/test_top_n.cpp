@@ -127,6 +127,50 @@ TEST_CASE_TEMPLATE("at every level a pair's score is the ranking's, to the bit",
   }
 }
 
+TEST_CASE_TEMPLATE("at every level a query alone gets the scores that it gets among others, to the bit", T, float,
+                   double) {
+  for (const Index n_factors : {1, 2, 3, 7, 16, 33, 64, 100}) {
+    Scoring<T> s(n_factors);
+    for (const Kernels<T>* level : levels<T>()) {
+      for (const bool with_scales : {false, true}) {
+        for (const Index end : {1, 15, 16, 63, 64, 65, 150}) {
+          const std::vector<T> thresholds(s.kQueries, -std::numeric_limits<T>::infinity());
+          AlignedBuffer<T> workspace(level->ranking_workspace(n_factors));
+          const auto score = [&](const T* queries, const T* bases, Index n_queries, Index n_grouped, Index room) {
+            std::vector<ScoredItem<T>> found(static_cast<std::size_t>(n_queries * room));
+            std::vector<std::int32_t> counts(static_cast<std::size_t>(n_queries), 0);
+            const RankingBlock<T> block{queries,
+                                        bases,
+                                        thresholds.data(),
+                                        n_queries,
+                                        n_grouped,
+                                        s.items.data(),
+                                        s.biases.data(),
+                                        with_scales ? s.scales.data() : nullptr,
+                                        n_factors,
+                                        found.data(),
+                                        room,
+                                        counts.data(),
+                                        workspace.data()};
+            for (Index strip = 0; strip < end; strip += kRankingStrip) level->score_strip(block, strip, end);
+            for (const std::int32_t count : counts) CHECK(count == end);
+            return found;
+          };
+          constexpr Index kRoom = s.kItems + kRankingStrip;
+          const auto together = score(s.packed.data(), s.bases.data(), s.kQueries, s.kGrouped, kRoom);
+          for (const Index q : {Index{0}, s.kGrouped - 1, s.kQueries - 1}) {
+            const auto alone = score(s.users.data() + q * n_factors, s.bases.data() + q, 1, 0, kRoom);
+            for (Index m = 0; m < end; ++m) {
+              CHECK(alone[m].item == m);
+              CHECK(alone[m].score == together[q * kRoom + m].score);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("the best are kept as by sorting", T, float, double) {
   std::mt19937 engine(1);
   for (const int n_values : {1, 2, 5, 1000000}) {  // from nothing but ties to hardly any

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from matfac import _core, datasets, metrics, model_selection
+from matfac import _core, datasets, export, metrics, model_selection
 from matfac._core import DivergenceError, ModelFileError
 from matfac._estimator import MatrixFactorization
 from matfac._implicit import ImplicitFactorization
@@ -40,6 +40,7 @@ __all__ = [
     "Ratings",
     "batch_step",
     "datasets",
+    "export",
     "gradients",
     "load",
     "loss",

@@ -26,6 +26,7 @@ __all__: list[str] = [
     "fold_in",
     "gradients",
     "load_model",
+    "load_settings",
     "lookup_integers",
     "loss",
     "mean_measures",
@@ -135,9 +136,11 @@ class Settings:
     @cg_steps.setter
     def cg_steps(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
-    def confidence_scale(self) -> float: ...
+    def confidence_scale(self) -> float | None: ...
     @confidence_scale.setter
-    def confidence_scale(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
+    def confidence_scale(
+        self, arg0: typing.SupportsFloat | typing.SupportsIndex | None
+    ) -> None: ...
     @property
     def huber_threshold(self) -> float | None: ...
     @huber_threshold.setter
@@ -292,6 +295,8 @@ def fold_in(
     user_factors: numpy.typing.NDArray[typing.Any],
     user_biases: numpy.typing.NDArray[typing.Any] | None,
     n_threads: typing.SupportsInt | typing.SupportsIndex,
+    known_factors: numpy.typing.NDArray[typing.Any] | None = None,
+    known_biases: numpy.typing.NDArray[typing.Any] | None = None,
 ) -> None: ...
 def gradients(
     ratings: RatingsF32 | RatingsF64,
@@ -309,6 +314,11 @@ def load_model(path: typing.Any, verify_checksum: bool = True) -> dict[str, typi
     they are written in the file; its arrays are read-only views of the mapping and keep it alive. Raises
     ModelFileError for a file that is damaged or no model, OSError where the system refuses. Without
     `verify_checksum` the factors are not read.
+    """
+
+def load_settings(path: typing.Any) -> Settings:
+    """
+    The settings in a model file, as the core reads them; errors as for `load_model`.
     """
 
 def lookup_integers(
@@ -380,8 +390,10 @@ def recommend(
     global_mean: typing.SupportsFloat | typing.SupportsIndex,
     users: numpy.typing.NDArray[numpy.int32],
     n: typing.SupportsInt | typing.SupportsIndex,
-    seen: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]] | None,
+    exclude: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]] | None,
     n_threads: typing.SupportsInt | typing.SupportsIndex,
+    among: tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]]
+    | None = None,
 ) -> tuple[typing.Any, ...]: ...
 def residuals(
     ratings: RatingsF32 | RatingsF64,

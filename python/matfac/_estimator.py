@@ -68,16 +68,16 @@ class MatrixFactorization(Estimator):
     loss : str
         What a wrong estimate costs. Of ratings, with e = r - r̂: ``"squared"`` ½ e²,
         ``"absolute"`` |e|, ``"huber"`` ½ e² where |e| ≤ t and t (|e| - ½ t) beyond,
-        ``"kullback_leibler"`` r log(r / r̂) - r + r̂ for ratings of at least 0 (all parameters are
-        kept from being negative). Of labels, 1 for yes and 0 or -1 for no, with y = 1 or -1:
-        ``"logistic"`` log(1 + exp(-y r̂)), ``"hinge"`` max(0, 1 - y r̂), ``"squared_hinge"``
-        ½ max(0, 1 - y r̂)².
+        ``"kullback_leibler"`` r log(r / r̂) - r + r̂ for ratings of at least 0 (factors are kept
+        at 0 or above and biases at -½ μ or above, so that no r̂ is negative). Of labels, 1 for yes
+        and 0 or -1 for no, with y = 1 or -1: ``"logistic"`` log(1 + exp(-y r̂)), ``"hinge"``
+        max(0, 1 - y r̂), ``"squared_hinge"`` ½ max(0, 1 - y r̂)².
     huber_threshold : float or None
         t of ``"huber"``, above 0. None: s, the standard deviation of the ratings.
     biases : bool
         Fit a mean μ and a bias of each user and item besides the factors. μ is the mean of the
-        ratings (``"squared"``, ``"absolute"``, ``"huber"``), the logarithm of the odds of a yes
-        (``"logistic"``), and 0 for the others.
+        ratings for losses of ratings, the logarithm of the odds of a yes for ``"logistic"``, and 0
+        for the hinges.
     regularization : float, (user, item) pair of floats, or None
         λ, at least 0. Raise it when the held-out error rises while the training error falls. None:
         chosen by the loss and the ratings; 1.2 s 100^(½ - p) for ``"squared"``, with s their

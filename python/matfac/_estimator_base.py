@@ -76,7 +76,7 @@ _SETTINGS: dict[str, Callable[[str, object], object]] = {
     "cg_steps": integer,
     "subspace_size": integer,
     "unobserved_weight": number,
-    "confidence_scale": number,
+    "confidence_scale": _number_or_none,
     "negatives": _name,
     "max_trials": integer,
     "compare_users": flag,
@@ -113,6 +113,7 @@ class Estimator(Parameters, FactorModel):
     regularization_: tuple[float, float]
     bias_regularization_: tuple[float, float]
     huber_threshold_: float | None
+    confidence_scale_: float | None
     n_iter_: int
     best_iteration_: int
     stop_reason_: str
@@ -223,7 +224,10 @@ class Estimator(Parameters, FactorModel):
         for name in _FOLD_IN_SETTINGS:
             if name in self._fitted_params:
                 setattr(settings, name, _SETTINGS[name](name, self._fitted_params[name]))
-        settings.huber_threshold = getattr(self, "huber_threshold_", None)
+        for name in ("huber_threshold", "confidence_scale"):
+            found = getattr(self, f"{name}_", None)
+            if found is not None:
+                setattr(settings, name, found)
         settings.biases = self.item_biases_ is not None
         settings.regularization = self.regularization_
         settings.bias_regularization = self.bias_regularization_
@@ -304,9 +308,9 @@ class Estimator(Parameters, FactorModel):
         self.n_iter_ = report["n_iter"]
         self.best_iteration_ = report["best_iteration"]
         self.stop_reason_ = report["stop_reason"]
-        self.huber_threshold_ = None
-        if report["settings"].loss == "huber":
-            self.huber_threshold_ = report["settings"].huber_threshold
+        used = report["settings"]
+        self.huber_threshold_ = used.huber_threshold if used.loss == "huber" else None
+        self.confidence_scale_ = used.confidence_scale if used.loss == "implicit_squared" else None
         train_key, eval_key = _history_keys(report["settings"].loss)
         keys = ["iteration", "objective", train_key, *([eval_key] if with_eval else []), "seconds"]
         self.history_ = {key: [entry[key] for entry in report["history"]] for key in keys}

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from matfac import _core, _rankings
 from matfac._coerce import as_ratings, flag, integer, number
+from matfac._filters import Pattern
 from matfac._ids import CodeArray
-from matfac._model import FactorModel, Pattern
+from matfac._model import FactorModel
 from matfac._rankings import LIST_MEASURES
 from matfac._ratings import Ratings
 from matfac._warnings import warn_user

@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from matfac._estimator_base import IMPLICIT_LOSSES, Callback, Estimator
 from matfac._interactions import as_interactions
-from matfac._pairwise_rows import PairwiseRows
 from matfac._ratings import Ratings
 
 if TYPE_CHECKING:
@@ -52,9 +51,10 @@ class ImplicitFactorization(Estimator):
         As for `MatrixFactorization`; None chooses by the loss.
     unobserved_weight : float
         w₀ of ``"implicit_squared"``, above 0. Larger, and what was not chosen counts for more.
-    confidence_scale : float
-        c of ``"implicit_squared"``, above 0: what a strength of 1 adds to the weight. Counts that
-        reach into the thousands are better passed as their logarithms.
+    confidence_scale : float or None
+        c of ``"implicit_squared"``, above 0: what a strength of 1 adds to the weight. None: 1 over
+        the mean strength, so that the unit of the strengths does not matter. Counts that reach into
+        the thousands are better passed as their logarithms.
     negatives : {"uniform", "popularity"}
         How ``"bpr"`` and ``"warp"`` draw the other item: each alike, or as often as it was chosen.
     max_trials : int
@@ -75,6 +75,8 @@ class ImplicitFactorization(Estimator):
         no ranking, are 0 or None.
     regularization_, bias_regularization_, n_iter_, best_iteration_, stop_reason_
         As of `MatrixFactorization`.
+    confidence_scale_ : float or None
+        As it was used, the given one or that chosen by the strengths; None with the other losses.
     history_ : dict of lists
         One entry an iteration: ``iteration``, ``objective``, ``train_loss``, ``eval_loss`` (with an
         eval set) and ``seconds`` since the start.
@@ -86,11 +88,12 @@ class ImplicitFactorization(Estimator):
     which pairs repeat, ``duplicates="sum"`` makes counts. The ranking losses do not look at
     strengths, only at what was chosen. Weights of the interactions multiply their terms.
 
-    Users and items without interactions get zeros.
+    Items without interactions get zeros, and so do users, but for ``"implicit_squared"``: there
+    they get the mean row of the other users, so that they are recommended what most choose.
 
-    `fold_in` minimizes the objective over the new user's row, for ``"bpr"`` with up to 512 fixed
-    items in place of the drawn ones. ``"warp"``, whose weights depend on ranks, has no such
-    objective: the row is that of ``"bpr"``.
+    `fold_in` minimizes the objective over the new user's row, penalties and signs included, for
+    ``"bpr"`` with up to 512 fixed items (with ``compare_users`` users) in place of the drawn ones.
+    ``"warp"``, whose weights depend on ranks, has no such objective: the row is that of ``"bpr"``.
 
     References
     ----------
@@ -113,8 +116,8 @@ class ImplicitFactorization(Estimator):
         l1_regularization: float | tuple[float, float] = 0.0,
         regularization_exponent: float = 0.5,
         nonnegative: bool = False,
-        unobserved_weight: float = 1.0,
-        confidence_scale: float = 1.0,
+        unobserved_weight: float = 0.3,
+        confidence_scale: float | None = None,
         negatives: str = "uniform",
         max_trials: int = 64,
         compare_users: bool = False,
@@ -177,7 +180,8 @@ class ImplicitFactorization(Estimator):
             Who has chosen what, and how much: above 0. A data frame of two columns is users and
             items.
         eval_set : the same, optional
-            Held-out interactions; their loss is measured after each iteration.
+            Held-out interactions, none of those of the training; after each iteration their loss is
+            measured, among what was not chosen at all.
         callbacks : callable or sequence of callables, optional
             As for `MatrixFactorization.fit`, and so are the errors.
 
@@ -205,24 +209,6 @@ class ImplicitFactorization(Estimator):
 
         self._require_fitted()
         return evaluate_ranking(self, self._as_ratings(interactions), 10, measures="ndcg")["ndcg"]
-
-    def _fold_in(
-        self, ratings: Ratings, n_threads: int
-    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        if self._fitted_loss() == "implicit_squared":
-            return super()._fold_in(ratings, n_threads)
-        settings = self._fold_in_settings()
-        assert settings.regularization is not None
-        rows = PairwiseRows(
-            self.item_factors_,
-            self.item_biases_,
-            settings.regularization[0],
-            settings.regularization_exponent,
-        )
-        dtype = self.item_factors_.dtype
-        factors = rows.solve(ratings.offsets, ratings.items, ratings.weights).astype(dtype)
-        biases = None if self.item_biases_ is None else np.zeros(ratings.n_users, dtype)
-        return factors, biases
 
     @property
     def _score_name(self) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from matfac import _core, _ids
 from matfac._coerce import as_native, as_ratings, integer, threads
+from matfac._filters import Pattern, pattern_of, union
 from matfac._ids import CodeArray, IdArray
 from matfac._ratings import Ratings
 from matfac._warnings import warn_user
@@ -17,8 +18,6 @@ from matfac._warnings import warn_user
 ModelParameters: TypeAlias = tuple[
     NDArray[Any], NDArray[Any], "NDArray[Any] | None", "NDArray[Any] | None", float
 ]
-#: Rows of item codes: offsets (n + 1,) and items.
-Pattern: TypeAlias = tuple[NDArray[np.int64], CodeArray]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -75,6 +74,8 @@ class FactorModel:
         n: int = 10,
         *,
         exclude_seen: bool = True,
+        exclude: object | None = None,
+        among: object | None = None,
         n_threads: int | None = None,
     ) -> Ranking:
         """Return the n items with the highest estimate for each user.
@@ -87,6 +88,10 @@ class FactorModel:
             At least 1; it may exceed the number of items.
         exclude_seen : bool
             Leave out the items that the user rated in training.
+        exclude : raw ids of items, optional
+            Leave these out too: one list for all users, or a list of lists, one a user.
+        among : raw ids of items, optional
+            Recommend only these. In both lists ids that the model does not know are passed over.
         n_threads : int, optional
             0: all; None: the model's.
 
@@ -105,8 +110,11 @@ class FactorModel:
         users = self.user_ids_ if users is None else users
         codes, shape = self._lookup(self.user_ids_, users, "users")
         self._warn_unknown(codes, users)
-        seen = self._seen_by(codes) if exclude_seen else None
-        items, scores = _core.recommend(*self._parameters(), codes, n, seen, count)
+        excluded, allowed = self._filters(exclude, among, len(codes))
+        if exclude_seen:
+            excluded = union(self._seen_by(codes), excluded, len(codes))
+        parameters = self._parameters()
+        items, scores = _core.recommend(*parameters, codes, n, excluded, count, allowed)
         return self._ranking(items, scores, shape)
 
     def recommend_new(
@@ -115,6 +123,8 @@ class FactorModel:
         n: int = 10,
         *,
         exclude_seen: bool = True,
+        exclude: object | None = None,
+        among: object | None = None,
         n_threads: int | None = None,
     ) -> Ranking:
         """Return the n best items for users who were not in the training, given some ratings.
@@ -123,7 +133,7 @@ class FactorModel:
         ----------
         ratings : Ratings, SciPy sparse matrix or data frame
             One row a new user; the items by the model's raw ids.
-        n, exclude_seen, n_threads
+        n, exclude_seen, exclude, among, n_threads
             As for `recommend`; what counts as seen is ``ratings``.
 
         Returns
@@ -135,9 +145,12 @@ class FactorModel:
         known = self._with_model_items(ratings)
         factors, biases = self._fold_in(known, count)
         codes = np.arange(known.n_users, dtype=np.int32)
-        seen = (known._native.offsets, known._native.items) if exclude_seen else None
+        excluded, allowed = self._filters(exclude, among, len(codes))
+        if exclude_seen:
+            seen = (known._native.offsets, known._native.items)
+            excluded = union(seen, excluded, len(codes))
         parameters = (factors, self.item_factors_, biases, self.item_biases_, self.global_mean_)
-        items, scores = _core.recommend(*parameters, codes, n, seen, count)
+        items, scores = _core.recommend(*parameters, codes, n, excluded, count, allowed)
         return self._ranking(items, scores, (known.n_users,))
 
     def similar_items(self, items: object, n: int = 10, *, n_threads: int | None = None) -> Ranking:
@@ -196,7 +209,8 @@ class FactorModel:
 
         Notes
         -----
-        For a user with n ratings n (F² + 3F) + F³/3 flop.
+        For a user with n ratings n (F² + 3F) + F³/3 flop where the loss is quadratic; other losses
+        are approached in steps.
         """
         self._require_fitted()
         count = self._threads(n_threads)
@@ -327,6 +341,19 @@ class FactorModel:
         positions = np.arange(rows[-1]) + np.repeat(starts - rows[:-1], counts)
         return rows, np.ascontiguousarray(items[positions])
 
+    def _filters(
+        self, exclude: object | None, among: object | None, n_queries: int
+    ) -> tuple[Pattern | None, Pattern | None]:
+        """Return what the user wants left out, and what it is to be chosen from."""
+
+        def lookup(ids: object, what: str) -> tuple[CodeArray, tuple[int, ...]]:
+            return self._lookup(self.item_ids_, ids, what)
+
+        return (
+            None if exclude is None else pattern_of(exclude, "exclude", lookup, n_queries),
+            None if among is None else pattern_of(among, "among", lookup, None),
+        )
+
     def _with_model_items(self, ratings: object) -> Ratings:
         """Return ratings with the model's columns and dtype."""
         given = self._as_ratings(ratings)
@@ -354,6 +381,8 @@ class FactorModel:
             factors,
             biases,
             n_threads,
+            self.user_factors_,
+            self.user_biases_,
         )
         return factors, biases
 

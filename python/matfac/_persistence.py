@@ -27,6 +27,7 @@ _RESULTS = (
     "regularization_",
     "bias_regularization_",
     "huber_threshold_",
+    "confidence_scale_",
     "classes_",
     "n_iter_",
     "best_iteration_",

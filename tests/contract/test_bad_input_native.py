@@ -344,7 +344,7 @@ def test_patterns_of_seen_items_that_are_malformed_are_refused(model):
     refused(ValueError, "offsets", recommend, [1, 1, 2], [0, 1])  # not from 0
     refused(ValueError, "offsets", recommend, [0, 3, 2], [0, 1])  # falling, past the end
     refused(ValueError, "offsets", recommend, [0, -1, 2], [0, 1])
-    refused(ValueError, "rows|seen", recommend, [0, 2], [0, 1])  # one row for two users
+    refused(ValueError, "exclude has 3 rows", recommend, [0, 1, 2, 2], [0, 1])  # for two users
     refused(ValueError, "-1", recommend, [0, 1, 2], [0, -1])
     refused(ValueError, "43", recommend, [0, 1, 2], [0, 43])
     refused(ValueError, "ascending", recommend, [0, 2, 2], [5, 4])

@@ -232,6 +232,69 @@ def test_who_has_seen_everything_gets_nothing():
     assert ids.tolist() == [[-1, -1]] and np.all(np.isneginf(scores))
 
 
+def test_items_can_be_left_out_for_all_users_or_for_each(model, R):
+    users = [3, 17, 40]
+    everything = model.recommend(users, 90)
+    first = [ids[:2].tolist() for ids in everything.ids]
+    for exclude in (first, [tuple(ids) for ids in first], np.array(first)):
+        ids, scores = model.recommend(users, 5, exclude=exclude)
+        np.testing.assert_array_equal(ids, everything.ids[:, 2:7])
+        np.testing.assert_array_equal(scores, everything.scores[:, 2:7])
+    for exclude in (first[0], pd.Series(first[0]), pa.array(first[0]), (*first[0], -9)):
+        for row, ids in enumerate(model.recommend(users, 5, exclude=exclude).ids):
+            kept = [i for i in everything.ids[row].tolist() if i not in first[0]]
+            assert ids.tolist() == kept[:5]
+    assert bits(*model.recommend(users, 5, exclude=[])) == bits(*model.recommend(users, 5))
+    assert bits(*model.recommend(3, 5, exclude=[first[0]])) == bits(
+        *model.recommend(3, 5, exclude=first[0])
+    )
+
+
+def test_recommendations_can_be_chosen_among_given_items(model, named, R):
+    users = [3, 17, 40]
+    everything = model.recommend(users, 90)
+    among = [80, 5, 33, 5, 12, 999_999, 61]
+    for n in (2, 10):
+        found = model.recommend(users, n, among=among)
+        for row, ids in enumerate(everything.ids):
+            wanted = np.isin(ids, among) & np.isfinite(everything.scores[row])
+            expected = ids[wanted][:n].tolist()
+            assert found.ids[row].tolist() == expected + [-1] * (n - len(expected))
+            np.testing.assert_array_equal(
+                found.scores[row][: len(expected)], everything.scores[row][wanted][:n]
+            )
+    assert len(model.recommend(3, 5, among=[]).ids) == 0
+    both = model.recommend(3, 10, among=among, exclude=[33], exclude_seen=False)
+    assert sorted(both.ids.tolist()) == [5, 12, 61, 80]
+    assert set(named.recommend("ü3", 3, among=["film 7", "film 1"]).ids) <= {"film 7", "film 1"}
+
+
+def test_filters_of_new_users(model, R):
+    new = R.select(np.arange(R.nnz) < 60)
+    everything = model.recommend_new(new, 90)
+    best = everything.ids[:, :1].tolist()
+    found = model.recommend_new(new, 4, exclude=best)
+    np.testing.assert_array_equal(found.ids, everything.ids[:, 1:5])
+    found = model.recommend_new(new, 1, among=best[0])
+    assert set(found.ids.ravel().tolist()) <= {best[0][0], -1}
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "match"),
+    [
+        ({"exclude": "5"}, TypeError, "exclude='5': expected a list of raw item ids"),
+        ({"among": 5}, TypeError, "among=5: expected a list"),
+        ({"exclude": [[1], [2]]}, ValueError, "exclude has 2 lists for 3 users"),
+        ({"exclude": [[1], 2, [3]]}, TypeError, "exclude at position 1"),
+        ({"among": np.array([[1], [2], [3]])}, ValueError, "among has shape"),
+        ({"among": ["a"]}, TypeError, "among: .a. at position 0"),
+    ],
+)
+def test_wrong_filters_are_refused(filters, error, match, model):
+    with pytest.raises(error, match=match):
+        model.recommend([3, 17, 40], 5, **filters)
+
+
 def test_unknown_users_get_what_suits_everybody_with_a_warning(model):
     with pytest.warns(UserWarning, match=r"1 of 1 users .* \(the first is 999\).*recommend_new"):
         ids, scores = model.recommend(999, 5)

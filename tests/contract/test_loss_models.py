@@ -62,7 +62,8 @@ def test_each_loss_learns(loss, solver, data, dtype):
         assert model.score(test) < 0.99 * np.std(test.values)
     assert (model.huber_threshold_ is not None) == (loss == "huber")
     if loss == "kullback_leibler":
-        assert all(np.min(p) >= 0 for p in model._parameters()[:4])
+        assert all(np.min(factors) >= 0 for factors in model._parameters()[:2])
+        assert all(np.min(biases) >= -model.global_mean_ / 2 for biases in model._parameters()[2:4])
 
 
 @pytest.mark.parametrize(("loss", "solver"), PAIRS)

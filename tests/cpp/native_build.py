@@ -25,3 +25,18 @@ def find_library() -> Path | None:
     """The static library that the program was linked with."""
     tests = find_tests()
     return tests.parent.parent / "libmatfac.a" if tests else None
+
+
+SERVICE_NOT_BUILT = (
+    "the service is not built: configure with -DMATFAC_BUILD_SERVICE=ON (tools/test.sh does)"
+)
+
+
+def find_service() -> Path | None:
+    """The program of cpp/examples/service: told by $MATFAC_SERVICE, or beside the C++ tests."""
+    told = os.environ.get("MATFAC_SERVICE")
+    if told:
+        return Path(told)
+    tests = find_tests()
+    built = tests.parent.parent / "examples" / "service" / "matfac_service" if tests else None
+    return built if built is not None and built.exists() else None

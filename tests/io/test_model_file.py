@@ -193,6 +193,26 @@ def test_the_file_is_what_its_document_says(tmp_path: Path) -> None:
     assert data[begin + first : begin + last] == model["user_factors"].tobytes()
 
 
+def test_the_example_of_the_document_is_a_file(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "file-format.md"
+    lines = (
+        page.read_text(encoding="utf-8").split("## 8. An example")[1].split("```")[1].splitlines()
+    )
+    lines = [line[7:] for line in lines if line.strip()]
+    last = next(i for i, line in enumerate(lines) if line.endswith("and 44 spaces"))
+    header = "".join(lines[1 : last + 1]).removesuffix(" and 44 spaces").encode() + b" " * 44
+    data = b"".join(bytes.fromhex(line[:48].strip()) for line in lines[last + 1 :])
+    expected = bytes.fromhex(lines[0]) + header + data
+    assert len(expected) == 650
+    (tmp_path / "example").write_bytes(expected)
+    loaded = _core.load_model(tmp_path / "example")
+    assert (loaded["user_factors"][0, 0], loaded["global_mean"]) == (1.5, 3.5)
+    loaded.pop("checksum")
+    if loaded.pop("library_version") == _core.__version__:
+        _core.save_model(tmp_path / "m", **loaded)
+        assert (tmp_path / "m").read_bytes() == expected
+
+
 def test_xxh64_twin_agrees_with_the_published_vectors() -> None:
     assert xxh64(b"") == 0xEF46DB3751D8E999
     assert xxh64(b"abc") == 0x44BC2CF5AD770999

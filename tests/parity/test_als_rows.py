@@ -120,6 +120,9 @@ class Case:
         parts = [part.copy() for part in self.start]
         given = parts if self.biases else [*parts, None, None]
         report = _core.fit(self.R._native, settings, *given, None, None)
+        if self.loss == "implicit_squared":
+            # Users of whom nothing is known have a row of their own kind, which no sweep sees.
+            parts[0][reference.counts(self.rows)[0] == 0] = 0
         return parts, report
 
     def twin(self, mean: float, max_iter: int = 1, **options: Any) -> reference.Model:
@@ -273,6 +276,16 @@ def test_absolute_penalty_and_signs(loss, nonnegative, biases, n_factors, dtype)
     assert n_factors < 30 or np.mean(parts[0] == 0) > 0.1  # 2 of 31 users have no ratings
 
 
+@pytest.mark.parametrize("nonnegative", [False, True], ids=["signed", "nonnegative"])
+@pytest.mark.parametrize("loss", [*MAJORIZERS, "absolute"])
+def test_majorizers_with_absolute_penalty_and_signs(loss, nonnegative, dtype):
+    case = Case(7, dtype, loss=loss, weighted=loss != "absolute")  # its least error is plain here
+    if nonnegative:
+        case.start[:2] = [np.abs(part) for part in case.start[:2]]
+    parts = case.check(l1_regularization=L1, nonnegative=nonnegative)
+    assert not nonnegative or (parts[0].min() >= 0 and parts[1].min() >= 0)
+
+
 @each_row_solver
 def test_coordinate_descent_is_for_one_row_solver(row_solver):
     settings = _core.Settings()
@@ -319,14 +332,30 @@ def test_all_row_solvers_reach_the_same_objective(row_solver, loss):
     assert other["history"][-1]["objective"] == pytest.approx(exact, rel=1e-3)
 
 
-def test_held_out_positives_are_measured(dtype):
+def test_held_out_choices_are_measured_among_all_that_was_not_chosen(dtype):
+    case = Case(7, dtype, loss="implicit_squared")
+    rng = np.random.default_rng(0)
+    held = rng.random(case.R.nnz) < 0.3
+    train, held_out = case.R.select(~held), case.R.select(held)
+    settings = _core.Settings()
+    settings.n_factors, settings.loss, settings.biases = 7, "implicit_squared", False
+    settings.max_iter, settings.unobserved_weight, settings.confidence_scale = 2, 0.7, 1.5
+    U, V = (np.zeros_like(part) for part in case.start[:2])
+    report = _core.fit(train._native, settings, U, V, None, None, held_out._native, None)
+    model = reference.Model(U.astype(float), V.astype(float), None, None, 0.0)
+    expected = reference.held_out_implicit_loss(train, held_out, model, 0.7, 1.5)
+    assert report["history"][-1]["eval_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_users_of_whom_nothing_is_known_get_the_mean_row(dtype):
     case = Case(7, dtype, loss="implicit_squared")
     settings = _core.Settings()
     settings.n_factors, settings.loss, settings.biases = 7, "implicit_squared", False
-    settings.max_iter = 1
     U, V = (np.zeros_like(part) for part in case.start[:2])
-    report = _core.fit(case.R._native, settings, U, V, None, None, case.R._native, None)
-    users = reference.user_codes(case.rows)
-    errors = 1 - np.sum(U.astype(float)[users] * V.astype(float)[case.rows.items], axis=1)
-    expected = np.mean(0.5 * (1 + case.rows.values) * errors**2)
-    assert report["history"][0]["eval_loss"] == pytest.approx(expected, rel=1e-5)
+    _core.fit(case.R._native, settings, U, V, None, None, None, None)
+    known = np.diff(case.R.offsets) > 0
+    assert not known.all() and known.any()
+    np.testing.assert_allclose(
+        U[~known], np.tile(U[known].mean(axis=0), (np.sum(~known), 1)), rtol=1e-4, atol=1e-6
+    )
+    assert not V[np.bincount(case.R.items, minlength=len(V)) == 0].any()

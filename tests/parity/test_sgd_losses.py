@@ -42,7 +42,7 @@ def rated(p: Problem, loss: str, weighted: bool) -> mf.Ratings:
 
 def center_of(R: mf.Ratings, loss: str) -> float:
     weights = reference.weights_of(R)
-    if loss in ("squared", "absolute", "huber"):
+    if loss in RATINGS:
         return float(R.values.dtype.type(np.average(R.values, weights=weights)))
     if loss == "logistic":
         share = np.clip(np.average(R.values > 0, weights=weights), 1e-3, 1 - 1e-3)
@@ -55,7 +55,7 @@ def check(p: Problem, loss: str, option: str, *, biases: bool, weighted: bool, *
     positive = loss == "kullback_leibler" or settings.get("nonnegative", False)
     rng = np.random.default_rng(1)
     start = [p.U, p.V, *(0.1 * rng.normal(size=n).astype(p.dtype) for n in R.shape)]
-    for part in start[: 4 if loss == "kullback_leibler" else 2 if positive else 0]:
+    for part in start[: 2 if positive else 0]:
         np.abs(part, out=part)
     if not biases:
         start = start[:2]

@@ -3,6 +3,7 @@
 #include <functional>
 #include <limits>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "matfac/export.hpp"
@@ -38,6 +39,9 @@ enum class StopReason {
   early_stopping,  ///< the held-out error no longer fell; the factors are those of the best iteration
   cancelled,       ///< the caller asked to stop; the factors are those of the last whole iteration
 };
+
+/// Its name in Python and in the model file.
+MATFAC_API std::string_view name_of(StopReason reason);
 
 struct FitReport {
   Settings settings;       ///< as they were used, nothing left open

@@ -20,6 +20,11 @@ struct ModelView {
   std::span<const T> user_biases;    ///< n_users entries, or none
   std::span<const T> item_biases;    ///< n_items entries, or none
   double global_mean = 0;            ///< mu
+
+  /// The same items with other users: those of `fold_in`, say. A single one may be a row of its own.
+  ModelView with_users(MatrixView<const T> factors, std::span<const T> biases) const {
+    return {factors, item_factors, biases, item_biases, global_mean};
+  }
 };
 
 /// A fitted model that owns its memory.
@@ -67,17 +72,27 @@ template <class T>
 MATFAC_API double mean_loss(const ModelView<T>& model, const RatingsView<T>& ratings, const LossFunction& loss,
                             int n_threads = 0);
 
+/// Which items may be recommended. Each pattern has one row a query, in the order of the queries, or one for them all.
+struct Filters {
+  const PatternView* exclude = nullptr;  ///< left out: what the user has seen, say
+  const PatternView* among = nullptr;    ///< and no others than these; null: all items
+
+  Filters() = default;
+  Filters(const PatternView* excluded, const PatternView* allowed = nullptr) : exclude(excluded), among(allowed) {}
+};
+
 /// The n best items for each of `users`, best first, ties by the lower code.
 ///
-/// `seen`, when not null, has one row per entry of `users` (row i belongs to users[i]): its items are left out.
-/// `items` and `scores` are (users.size() x n); where fewer than n items remain the rest is -1 and -infinity.
-/// A user of -1 is unknown: factors and bias of zero.
+/// `items` and `scores` are (users.size() x n); where fewer than n items remain the rest is -1 and -infinity. A score
+/// is what `predict` gives, to the bit. A user of -1 is unknown: factors and bias of zero.
+/// Cost: 2F flop a user and item, or a user and item of `among`.
 template <class T>
-MATFAC_API void recommend(const ModelView<T>& model, std::span<const Code> users, Index n, const PatternView* seen,
+MATFAC_API void recommend(const ModelView<T>& model, std::span<const Code> users, Index n, const Filters& filters,
                           MatrixView<Code> items, MatrixView<T> scores, int n_threads = 0);
 
 /// The n items most similar to each of `queries` by the cosine of their factors, the query itself left out.
-/// Layout and filling as for `recommend`. The cosine with a zero row is 0.
+/// Layout and filling as for `recommend`. The cosine with a zero row is 0. Each call computes the norms of all items:
+/// `Recommender` keeps them.
 template <class T>
 MATFAC_API void similar_items(const ModelView<T>& model, std::span<const Code> queries, Index n, MatrixView<Code> items,
                               MatrixView<T> scores, int n_threads = 0);
@@ -85,7 +100,8 @@ MATFAC_API void similar_items(const ModelView<T>& model, std::span<const Code> q
 /// Factors (ratings.n_users x F) and biases (n_users entries, none without biases) of users who were not in the
 /// training: each row minimizes the objective of `settings` (the report's: nothing that matters may be open) over the
 /// user's own parameters, the items' held fixed.
-/// `ratings` has the model's items. A user without ratings gets zeros.
+/// `ratings` has the model's items. A user without ratings gets zeros. What does not depend on the ratings is computed
+/// at each call: `Recommender` keeps it.
 template <class T>
 MATFAC_API void fold_in(const ModelView<T>& model, const Settings& settings, const RatingsView<T>& ratings,
                         MatrixView<T> user_factors, std::span<T> user_biases, int n_threads = 0);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "matfac/export.hpp"
+#include "matfac/fit.hpp"
 #include "matfac/model.hpp"
 #include "matfac/ratings.hpp"
 
@@ -36,8 +37,12 @@ struct ModelRecord {
   IdsView user_ids;                             ///< one per row of user_factors
   IdsView item_ids;                             ///< one per row of item_factors
   PatternView seen;                             ///< what each user rated in training; n_users = 0: not stored
-  std::map<std::string, std::string> metadata;  ///< settings and provenance; keys as in docs/file-format.md
+  std::map<std::string, std::string> metadata;  ///< settings and provenance, as `metadata_of` gives them
 };
+
+/// What a fit used and found, as entries for `ModelRecord::metadata`: those that Python writes, so that the model lives
+/// on there, and that `ModelFile::settings` reads. Labels were 0 and 1; for -1 and 1 add {"classes_", "[-1, 1]"}.
+MATFAC_API std::map<std::string, std::string> metadata_of(const FitReport& report);
 
 /// Writes `path` atomically: a temporary file beside it, fsync, rename; an interrupted write leaves an earlier file
 /// whole. Throws InvalidArgument (shapes, ids out of order, numbers that are not finite) before anything is written,
@@ -58,6 +63,9 @@ class MATFAC_API ModelFile {
   template <class T>
   ModelView<T> model() const;
   const ModelRecord& record() const;
+  /// The settings of the fit with what it chose itself, fit for `fold_in`; those that are not in the file have their
+  /// defaults. Throws FileError, naming the entry, for one that is no setting.
+  Settings settings() const;
   /// Where the file comes from: the version of the library that wrote it, and its checksum as it is written there
   /// ("xxh64:" and 16 digits), by which two files are told apart. Unverified without `verify_checksum`.
   const std::string& library_version() const;

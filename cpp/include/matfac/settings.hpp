@@ -26,7 +26,9 @@ enum class Loss {
   squared,           ///< 1/2 (r - r_hat)^2
   absolute,          ///< |r - r_hat|
   huber,             ///< 1/2 e^2 where |e| <= t, else t (|e| - t/2);  e = r - r_hat, t = `huber_threshold`
-  kullback_leibler,  ///< r log(r / r_hat) - r + r_hat, for r >= 0; all parameters are kept from being negative
+  /// r log(r / r_hat) - r + r_hat, for r >= 0. Estimates are kept from being negative: factors at 0 or above, biases at
+  /// -mu/2 or above, so that a row of which little is known is drawn towards the mean.
+  kullback_leibler,
   logistic,          ///< log(1 + exp(-y r_hat))
   hinge,             ///< max(0, 1 - y r_hat)
   squared_hinge,     ///< 1/2 max(0, 1 - y r_hat)^2
@@ -84,8 +86,8 @@ struct PerSide {
 /// Settings that are left open are chosen by the ratings. s is their standard deviation (about `mu`, or about 0 without
 /// biases), their mean for `kullback_leibler`, and 1 for losses of labels and choices; with g = s^2 for `squared` and
 /// `huber` and g = s for the others, lambda becomes a g / s 100^(1/2 - p) and beta b g / s^2 100^(1/2 - p), where
-/// (a, b) is (1.2, 0.1) for `kullback_leibler`, (0.3, 0.3) for `logistic`, (0.5, 1) for `hinge` and `squared_hinge`,
-/// (0.15, 1) for `bpr`, (1, 1) for `warp`, and (1.2, 1) for the others.
+/// (a, b) is (0.3, 1) for `kullback_leibler`, (0.5, 1) for `logistic`, (1, 4) for `hinge`, (0.6, 3) for
+/// `squared_hinge`, (0.15, 1) for `bpr`, (1, 1) for `warp`, and (1.2, 1) for the others.
 struct Settings {
   Index n_factors = 32;  ///< F, at least 1
   Solver solver = Solver::als;
@@ -101,8 +103,8 @@ struct Settings {
   RowSolver row_solver = RowSolver::cholesky;  ///< als: how a row is solved
   int cg_steps = 3;                            ///< als: steps of `conjugate_gradient` a row and sweep, at least 1
   Index subspace_size = 64;                    ///< als: factors in a block of `subspace`, at least 1
-  double unobserved_weight = 1;                ///< implicit_squared: w_0, above 0
-  double confidence_scale = 1;                 ///< implicit_squared: c, above 0
+  double unobserved_weight = 0.3;              ///< implicit_squared: w_0, above 0
+  std::optional<double> confidence_scale;      ///< implicit_squared: c, above 0; open: 1 / (weighted) mean strength
   Negatives negatives = Negatives::uniform;    ///< bpr, warp: how they are drawn
   int max_trials = 64;                         ///< warp: draws until a negative violates the margin, at least 1
   bool compare_users = false;                  ///< bpr, warp: for an item compare users, instead of items for a user

@@ -15,9 +15,10 @@
 /// on its index alone: that is how results stay the same at any number of threads.
 namespace matfac {
 
-/// The number of threads to use for a request of `n_threads` (0: all, as OpenMP counts them). Negative requests are
-/// refused. In a child forked from a process that has run a parallel region it is 1: the threads of the parent's team
-/// do not exist there, and starting another team would wait for them forever.
+/// The number of threads to use for a request of `n_threads`. 0 means all: as many as OMP_NUM_THREADS says, else the
+/// processors that this process may use, by its affinity and its container's limit. Negative requests are refused. In a
+/// child forked from a process that has run a parallel region it is 1: the threads of the parent's team do not exist
+/// there, and starting another team would wait for them forever.
 int resolve_threads(int n_threads);
 
 namespace detail {

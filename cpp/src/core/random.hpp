@@ -20,6 +20,7 @@ enum class Stream : std::uint32_t {
   column_order,        ///< pairwise: the items of an epoch's grid columns
   negatives,           ///< pairwise: what the users have not rated
   held_out_negatives,  ///< the same beside held-out ratings
+  others,              ///< pairwise: the sample that a new user's choices are compared with
 };
 
 using Words = std::array<std::uint32_t, 4>;

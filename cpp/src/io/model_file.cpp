@@ -7,6 +7,7 @@
 #include "core/message.hpp"
 #include "io/mapped_file.hpp"
 #include "io/model_contents.hpp"
+#include "io/settings_entries.hpp"
 
 namespace matfac {
 namespace {
@@ -91,6 +92,24 @@ const ModelRecord& ModelFile::record() const {
     }
   }
   return impl.contents.record;
+}
+
+Settings ModelFile::settings() const {
+  const Impl& impl = opened(impl_);
+  Settings settings;
+  with_path(impl.path, [&] {
+    read_settings(impl.contents.record.metadata, settings);
+    std::visit(
+        [&](const auto& model) {
+          settings.n_factors = model.item_factors.cols;
+          // The file itself says whether there are any, unless they would have no entries.
+          const bool may_tell = model.user_factors.rows > 0 && model.item_factors.rows > 0;
+          if (may_tell) settings.biases = !model.item_biases.empty();
+        },
+        impl.contents.model);
+    validate(settings);
+  });
+  return settings;
 }
 
 }  // namespace matfac

@@ -36,6 +36,9 @@ constexpr std::string_view kChecksumKey = "checksum";
 constexpr std::array kReservedKeys{kFormatKey,  kVersionKey, kLibraryVersionKey, kUsersKey,   kItemsKey,
                                    kFactorsKey, kDtypeKey,   kMeanKey,           kChecksumKey};
 
+/// The seed is called as in Python, whose files were here first.
+constexpr const char* kSeedEntry = "random_state";
+
 /// The value is this, then 16 digits. These digits count as zeros in the sum over the file.
 constexpr std::string_view kChecksumPrefix = "xxh64:";
 constexpr std::string_view kChecksumZeros = "0000000000000000";

@@ -6,7 +6,8 @@
 // score depends neither on what is asked beside it nor on the width of the registers.
 //
 // Items are taken a strip at a time and rearranged by panels of two registers: all biases, then all first factors, and
-// so on. A panel lies in the first-level cache while tiles of some queries by one panel pass over it.
+// so on. A panel lies in the first-level cache while tiles of some queries by one panel pass over it. For a query alone
+// nothing is kept: its items are rearranged in the registers that are multiplied next.
 
 namespace matfac {
 namespace {
@@ -243,8 +244,75 @@ Index ranking_workspace(Index n_factors) {
   return (n_factors + 1) * kRankingStrip;
 }
 
+// sums[i] = (b + u_1 v_1) + ... + u_F v_F of one query with some squares of items, from `first` on.
+template <class T, int kChains, bool kScaled>
+MATFAC_INLINE void sum_alone(const RankingBlock<T>& block, Index first, T* sums) {
+  constexpr Index kItems = Square<T>::kItems, kFactors = Square<T>::kFactors;
+  using Column = typename Square<T>::Column;
+  const Index n_factors = block.n_factors;
+  const T* const u = block.queries;
+  const T* rows[kChains][kItems];
+  Column acc[kChains], scale[kChains];
+  for (Index c = 0; c < kChains; ++c) {
+    const Index item = first + c * kItems;
+    for (Index k = 0; k < kItems; ++k) rows[c][k] = block.item_factors + (item + k) * n_factors;
+    acc[c] = Column{};
+    if (block.item_biases != nullptr) __builtin_memcpy(&acc[c], block.item_biases + item, sizeof(Column));
+    if constexpr (kScaled) __builtin_memcpy(&scale[c], block.item_scales + item, sizeof(Column));
+  }
+  Index f = 0;
+  for (; f + kFactors <= n_factors; f += kFactors) {
+    for (Index c = 0; c < kChains; ++c) {
+      // Rows follow each other, so this reaches each line of later items once.
+      for (Index k = 0; k < kItems * kFactors; k += kGroup<T>)
+        __builtin_prefetch(rows[c][0] + f * kItems + k + 2 * kChains * kItems * n_factors);
+      Column x[kFactors];
+      Square<T>::load(rows[c], f, x);
+      for (Index k = 0; k < kFactors; ++k) {
+        if constexpr (kScaled) x[k] = x[k] * scale[c];
+        acc[c] = fma_column<T>(Column{} + u[f + k], x[k], acc[c]);
+      }
+    }
+  }
+  for (; f < n_factors; ++f) {
+    for (Index c = 0; c < kChains; ++c) {
+      for (Index k = 0; k < kItems; ++k) {
+        const T v = kScaled ? rows[c][k][f] * scale[c][k] : rows[c][k][f];
+        acc[c][k] = fma_scalar(u[f], v, acc[c][k]);
+      }
+    }
+  }
+  for (Index c = 0; c < kChains; ++c) *reinterpret_cast<Column*>(sums + c * kItems) = acc[c];
+}
+
+// A strip for a query that is alone.
+template <class T, bool kScaled>
+void score_alone(const RankingBlock<T>& block, Index first, Index end) {
+  constexpr int kChains = 2;
+  constexpr Index kTogether = kChains * Square<T>::kItems;
+  static_assert(kRankingStrip % kTogether == 0);
+  alignas(64) T sums[kRankingStrip];
+  const Index count = min_index(kRankingStrip, end - first);
+  Index i = 0;
+  for (; i + kTogether <= count; i += kTogether) sum_alone<T, kChains, kScaled>(block, first + i, sums + i);
+  for (; i < count; ++i) {  // the last items of all
+    const T* const v = block.item_factors + (first + i) * block.n_factors;
+    sums[i] = block.item_biases != nullptr ? block.item_biases[first + i] : T(0);
+    for (Index f = 0; f < block.n_factors; ++f) {
+      const T x = kScaled ? v[f] * block.item_scales[first + i] : v[f];
+      sums[i] = fma_scalar(block.queries[f], x, sums[i]);
+    }
+  }
+  for (; i < kRankingStrip; ++i) sums[i] = -static_cast<T>(__builtin_inf());
+  keep_found<T, 1, kRankingStrip / static_cast<int>(kWidth<T>)>(block, sums, 0, first);
+}
+
 template <class T>
 void score_strip(const RankingBlock<T>& block, Index first, Index end) {
+  if (block.n_queries == 1 && block.n_grouped == 0) {
+    (block.item_scales != nullptr ? score_alone<T, true> : score_alone<T, false>)(block, first, end);
+    return;
+  }
   const Index n_factors = block.n_factors, panel_size = (n_factors + 1) * kPanelItems<T>;
   const Index n_tiled = min_index(block.n_grouped, block.n_queries);
   for (Index p = 0; p < kStripPanels<T>; ++p) {

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "matfac/model.hpp"
 #include "matfac/types.hpp"
 
 namespace matfac {
@@ -18,13 +19,15 @@ struct RankingQueries {
   /// The items to leave out: none; or, with one item a query, null offsets; or ascending lists.
   const Index* excluded_offsets = nullptr;
   const Code* excluded_items = nullptr;
-  bool excluded_by_row = false;  ///< query q has list rows[q], not list q
+  bool excluded_by_row = false;   ///< query q has list rows[q], not list q
+  bool excluded_is_same = false;  ///< all queries have list 0
 
   Index size() const { return static_cast<Index>(rows.size()); }
+  /// The items to leave out, ascending.
   std::span<const Code> excluded(Index q) const {
     if (excluded_items == nullptr) return {};
     if (excluded_offsets == nullptr) return {excluded_items + q, 1};
-    const Index list = excluded_by_row ? rows[static_cast<std::size_t>(q)] : q;
+    const Index list = excluded_is_same ? 0 : excluded_by_row ? rows[static_cast<std::size_t>(q)] : q;
     return {excluded_items + excluded_offsets[list], excluded_items + excluded_offsets[list + 1]};
   }
 };
@@ -49,5 +52,10 @@ struct RankedItems {
 template <class T>
 void rank(const RankingQueries<T>& queries, const RankedItems<T>& ranked, Index n, MatrixView<Code> items,
           MatrixView<T> scores, int n_threads);
+
+/// The same with the items of `filters.among` as the only ones: their estimates, one by one.
+template <class T>
+void rank_among(const ModelView<T>& model, const RankingQueries<T>& queries, const PatternView& among, Index n,
+                MatrixView<Code> items, MatrixView<T> scores, int n_threads);
 
 }  // namespace matfac

@@ -150,7 +150,7 @@ void validate(const Settings& s) {
   if (s.huber_threshold) require_positive("huber_threshold", *s.huber_threshold);
   require_positive("learning_rate", s.learning_rate);
   require_positive("unobserved_weight", s.unobserved_weight);
-  require_positive("confidence_scale", s.confidence_scale);
+  if (s.confidence_scale) require_positive("confidence_scale", *s.confidence_scale);
   require(s.cg_steps >= 1, "cg_steps must be at least 1, not ", s.cg_steps);
   require(s.subspace_size >= 1, "subspace_size must be at least 1, not ", s.subspace_size);
   require(s.max_trials >= 1, "max_trials must be at least 1, not ", s.max_trials);

@@ -55,6 +55,16 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
 
 }  // namespace
 
+std::string_view name_of(StopReason reason) {
+  switch (reason) {
+    case StopReason::max_iter: return "max_iter";
+    case StopReason::converged: return "converged";
+    case StopReason::early_stopping: return "early_stopping";
+    case StopReason::cancelled: return "cancelled";
+  }
+  throw InvalidArgument(message("unknown stop reason number ", static_cast<int>(reason)));
+}
+
 template <class T>
 FitReport fit(const RatingsView<T>& train, const Settings& given, const FactorsView<T>& factors,
               const RatingsView<T>* eval, const OnIteration& on_iteration) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "core/sum.hpp"
@@ -43,7 +44,8 @@ double center_of(Loss loss, double mean) {
   switch (loss) {
     case Loss::squared:
     case Loss::absolute:
-    case Loss::huber: return mean;
+    case Loss::huber:
+    case Loss::kullback_leibler: return mean;
     case Loss::logistic: {
       const double share = std::clamp(mean, 1e-3, 1 - 1e-3);
       return std::log(share / (1 - share));
@@ -58,10 +60,10 @@ struct Strength {
 };
 Strength strength_of(Loss loss) {
   switch (loss) {
-    case Loss::kullback_leibler: return {1.2, 0.1};
-    case Loss::logistic: return {0.3, 0.3};
-    case Loss::hinge:
-    case Loss::squared_hinge: return {0.5, 1};
+    case Loss::kullback_leibler: return {0.3, 1};
+    case Loss::logistic: return {0.5, 1};
+    case Loss::hinge: return {1, 4};
+    case Loss::squared_hinge: return {0.6, 3};
     case Loss::bpr: return {0.15, 1};
     case Loss::warp: return {1, 1};
     default: return {1.2, 1};
@@ -95,9 +97,10 @@ RatingMoments rating_moments(const RatingsView<T>& ratings, const Settings& sett
   } else if (is_point_loss(settings.loss)) {
     moments.zero_loss = constant_loss(ratings, settings, moments);
   } else if (settings.loss == Loss::implicit_squared) {
-    moments.zero_loss = 0.5 * weighted_sum(ratings, n_threads, [&](double r) {
-                          return settings.unobserved_weight + settings.confidence_scale * r;
-                        });
+    moments.confidence_scale = 1 / mean;
+    const double confidence_scale = settings.confidence_scale.value_or(moments.confidence_scale);
+    moments.zero_loss = 0.5 * weighted_sum(ratings, n_threads,
+                                           [&](double r) { return settings.unobserved_weight + confidence_scale * r; });
   } else {
     moments.zero_loss = moments.total_weight;  // of both pairwise losses, about
   }
@@ -147,6 +150,10 @@ double objective_unit(Loss loss, double deviation) {
   return loss == Loss::squared || loss == Loss::huber ? deviation * deviation : deviation;
 }
 
+double least_bias(Loss loss, double center) {
+  return loss == Loss::kullback_leibler ? -center / 2 : -std::numeric_limits<double>::infinity();
+}
+
 Settings resolve(Settings settings, const RatingMoments& moments) {
   // Calibrated at p = 1/2 on data of very different sizes (docs/solvers.md); for another p, a row of 100 ratings keeps
   // its weight. In units where s is 1 a penalty does not depend on the scale of the ratings.
@@ -158,6 +165,9 @@ Settings resolve(Settings settings, const RatingMoments& moments) {
   if (!settings.regularization) settings.regularization = PerSide{regularization, regularization};
   if (!settings.bias_regularization) settings.bias_regularization = PerSide{bias_regularization, bias_regularization};
   if (!settings.huber_threshold) settings.huber_threshold = s;
+  if (settings.loss == Loss::implicit_squared && !settings.confidence_scale) {
+    settings.confidence_scale = moments.confidence_scale;
+  }
   if (settings.loss == Loss::kullback_leibler) settings.nonnegative = true;
   if (!settings.init_std) {
     // Products of factors that are not negative have a mean: the ratings' own, if nothing else can make it up.

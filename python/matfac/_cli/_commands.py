@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from matfac import ImplicitFactorization, MatrixFactorization, datasets, load, runtime_info
+from matfac import (
+    ImplicitFactorization,
+    MatrixFactorization,
+    datasets,
+    export,
+    load,
+    runtime_info,
+)
 from matfac._cli._evaluating import measures_of
 from matfac._cli._inputs import (
     checked_output,
@@ -147,6 +154,15 @@ def recommend(options: argparse.Namespace) -> int:
         print(f"user {user}")
         for entry in found:
             print(f"  {entry['score']:8.4f}  {entry['item']}  {entry.get('title', '')}".rstrip())
+    return 0
+
+
+def export_model(options: argparse.Namespace) -> int:
+    """Write a model for other programs."""
+    would = "the export would overwrite the model"
+    output = checked_output(options.output, (options.model,), would)
+    written = export.write(load(options.model), output, options.format)
+    _show(options, {"model": options.model, "written": [str(path) for path in written]})
     return 0
 
 

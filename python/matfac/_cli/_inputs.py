@@ -83,7 +83,11 @@ def _integers(texts: Iterable[str], known: IdArray, what: str) -> NDArray[np.int
     return np.array(numbers, np.int64)
 
 
-def checked_output(path: str, inputs: Iterable[str | None]) -> Path:
+def checked_output(
+    path: str,
+    inputs: Iterable[str | None],
+    overwritten: str = "the model would overwrite the ratings",
+) -> Path:
     """Refuse a place that cannot or should not be written to, before any work is done."""
     output = Path(path)
     folder = output.parent
@@ -95,7 +99,7 @@ def checked_output(path: str, inputs: Iterable[str | None]) -> Path:
         raise ValueError(f"{output}: the output is not a regular file; name one")
     read = [Path(given) for given in inputs if given is not None]
     if output.exists() and any(file.exists() and output.samefile(file) for file in read):
-        raise ValueError(f"{output}: the model would overwrite the ratings; name another file")
+        raise ValueError(f"{output}: {overwritten}; name another file")
     if not os.access(output if output.exists() else folder, os.W_OK):
         raise PermissionError(13, "the output cannot be written to", str(output))
     return output

@@ -8,10 +8,17 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from matfac import _core
 from matfac._cli import _commands, _options
+from matfac.export import FORMATS
 
+#: Where the package keeps what a C++ program is built with.
+_PACKAGE = Path(_core.__file__).parent
+_CMAKE_FOLDER = _PACKAGE / "lib" / "cmake" / "matfac"
+_INCLUDE_FOLDER = _PACKAGE / "include"
 #: Exit code for input that cannot be used; a wrong call gives 2 (argparse's).
 _FAILED = 1
 
@@ -37,6 +44,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return _FAILED
 
 
+class _Folder(argparse.Action):
+    """Print a folder of the package and exit, as ``--version`` does."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(nargs=0, default=argparse.SUPPRESS, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        if not self.const.is_dir():
+            parser.error("this installation carries no C++ library: see docs/embedding.md")
+        print(self.const)
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
@@ -45,6 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="matfac COMMAND --help tells the options of a command. Start with: matfac demo",
     )
     parser.add_argument("--version", action="version", version=f"matfac {_core.__version__}")
+    for option, folder, what in (
+        ("--cmake-dir", _CMAKE_FOLDER, "the CMake package, for -Dmatfac_DIR"),
+        ("--include-dir", _INCLUDE_FOLDER, "the C++ headers"),
+    ):
+        parser.add_argument(
+            option, action=_Folder, const=folder, help=f"print the folder of {what}, and exit"
+        )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     train = _add(commands, "train", _commands.train, "fit a model to a file of ratings")
@@ -89,6 +116,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     recommend.add_argument(
         "--titles", metavar="FILE", help="file of item ids and titles (first and second column)"
+    )
+
+    export = _add(commands, "export", _commands.export_model, "write a model for other programs")
+    export.add_argument("model", metavar="MODEL", help="model file")
+    export.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
+    export.add_argument(
+        "--format",
+        metavar="NAME",
+        choices=FORMATS,
+        help=f"{', '.join(FORMATS)} (default: as the suffix of FILE says)",
     )
 
     text = "generate ratings, train, show quality and recommendations"

@@ -10,9 +10,15 @@ Throughout, R (N x M) is anything with the attributes of `Rows`, such as `matfac
 
 from __future__ import annotations
 
-from matfac.reference._als import als_sweep, fold_in, transpose
+from matfac.reference._als import als_sweep, fold_in, held_out_implicit_loss, transpose
 from matfac.reference._batch import batch_fit, flat, moved, objective_gradient
 from matfac.reference._ccd import ccd_sweep
+from matfac.reference._fold_in import (
+    RowPenalty,
+    fold_in_divergence,
+    fold_in_pairs,
+    sample_of,
+)
 from matfac.reference._losses import loss_derivatives, loss_majorizer, loss_values
 from matfac.reference._metrics import ranking_auc, ranking_measures
 from matfac.reference._model import initial_factors, predict, recommend, similar_items
@@ -48,6 +54,7 @@ __all__ = [
     "Pairs",
     "PairwiseGrid",
     "Penalty",
+    "RowPenalty",
     "Rows",
     "StoredRows",
     "als_sweep",
@@ -59,7 +66,10 @@ __all__ = [
     "estimates",
     "flat",
     "fold_in",
+    "fold_in_divergence",
+    "fold_in_pairs",
     "gradients",
+    "held_out_implicit_loss",
     "initial_factors",
     "loss",
     "loss_derivatives",
@@ -80,6 +90,7 @@ __all__ = [
     "recommend",
     "residuals",
     "rmse",
+    "sample_of",
     "sgd_block_order",
     "sgd_blocks",
     "sgd_epoch",

@@ -67,6 +67,9 @@ def loss_majorizer(
         return w, y / (2 * w)
     if loss == "squared_hinge":
         return np.ones_like(x), np.where(y * x > 1, x, y)
+    if loss == "hinge":
+        far = np.maximum(np.abs(1 - y * x), least)
+        return 1 / (2 * far), y * (1 + far)
     if loss == "squared":
         return np.ones_like(x), r
     raise ValueError(f"no parabola lies above {loss!r}")

@@ -26,7 +26,7 @@ def proximal_fit(
     From y = x + m (x - x₋), m Nesterov's momentum, to z = prox(y - s P g(y)), with s halved until
     f(z) ≤ f(y) + g · (z - y) + |z - y|² / 2s in the metric P⁻¹, f being what is smooth. A z that
     does not lower the objective is given up for one without momentum. "kullback_leibler" keeps
-    biases from being negative too.
+    biases at -μ/2 or above.
     """
     smooth = replace(penalty, l1_regularization=0.0)
     x, least = flat(model), _least(model, loss, nonnegative=nonnegative)
@@ -68,7 +68,8 @@ def proximal_fit(
 def _least(model: Model, loss: str, *, nonnegative: bool) -> Array:
     positive = nonnegative or loss == "kullback_leibler"
     n_factors = model.user_factors.size + model.item_factors.size
-    least = np.full(len(flat(model)), 0.0 if loss == "kullback_leibler" else -np.inf)
+    at_mean = -model.global_mean / 2
+    least = np.full(len(flat(model)), at_mean if loss == "kullback_leibler" else -np.inf)
     least[:n_factors] = 0.0 if positive else -np.inf
     return least
 

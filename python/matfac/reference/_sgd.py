@@ -95,8 +95,8 @@ def sgd_fit(
     T is the time in epochs: the middle of the current block in the first epoch, the middle of the
     epoch later. Where |g| > 3 it is cut at 30 and divided by 1 + η_u |v|² + η_v |u|² + ν_b + ν_c
     (the rates with their denominators). ``nonnegative``: factors below 0 become 0; with
-    "kullback_leibler" biases too. s is the mean of the ratings for "kullback_leibler", 1 for losses
-    of labels.
+    "kullback_leibler" also biases below -μ/2 become -μ/2. s is the mean of the ratings for
+    "kullback_leibler", 1 for losses of labels.
     """
     s, unit, shift = _units(R, loss, model.global_mean)
     x = _scaled(model, 1 / s)
@@ -107,7 +107,7 @@ def sgd_fit(
         (penalty.l1_of(0) * np.sqrt(s) / unit, penalty.l1_of(1) * np.sqrt(s) / unit),
     )
     ratings = StoredRows(R.offsets, R.items, (R.values - shift) / s, R.shape, weights_of(R))
-    steps = _Steps(loss, threshold / s, model.global_mean - shift, nonnegative)
+    steps = _Steps(loss, threshold / s, (model.global_mean - shift) / s, nonnegative)
     blocks = sgd_blocks(R, seed=seed)
     objectives = []
     for epoch in range(n_iter):
@@ -175,7 +175,7 @@ def _sgd_block(R: StoredRows, x: Model, rates: list[Array], block: Array, steps:
         x.user_factors[n] = _soft(shrink_u * u - eta_u * g * v, soft_u, steps.nonnegative)
         x.item_factors[m] = _soft(shrink_v * v - eta_v * g * u, soft_v, steps.nonnegative)
         if x.user_biases is not None and x.item_biases is not None:
-            least = 0 if steps.loss == "kullback_leibler" else -np.inf
+            least = -steps.offset / 2 if steps.loss == "kullback_leibler" else -np.inf
             x.user_biases[n] = max(shrink_b * x.user_biases[n] - nu_b * g, least)
             x.item_biases[m] = max(shrink_c * x.item_biases[m] - nu_c * g, least)
     return total

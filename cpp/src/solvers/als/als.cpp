@@ -57,6 +57,7 @@ class AlsFit {
     const auto publish = [this] {
       users_.write_back(settings_.n_threads);
       items_.write_back(settings_.n_threads);
+      if (is_implicit_) als::give_mean_rows(task_.train, task_.factors.user_factors);
     };
     do {
       solve_users();
@@ -119,15 +120,21 @@ class AlsFit {
                             users_.stride(), user_biases(),   item_biases(), static_cast<T>(task_.moments.center)};
     if (!is_implicit_) return als::loss(task_.train, pair, loops_, settings_.n_threads);
     return als::unrated_loss(user_gram_, item_gram_, settings_.unobserved_weight) +
-           als::rated_loss(task_.train, pair, settings_, true);
+           als::rated_loss(task_.train, pair, settings_);
   }
 
-  /// The mean over the held-out ratings alone, of what they cost.
+  /// The loss if the held-out pairs were what was chosen and those of the training were unknown, by held-out pair.
   double held_out_loss() const {
     const auto &users = task_.factors.user_factors, &items = task_.factors.item_factors;
     const RatingsView<T>& eval = *task_.monitor.eval();
     const als::Pair<T> pair{users.data, users.cols, items.data, items.cols, users.cols, nullptr, nullptr, T(0)};
-    return als::rated_loss(eval, pair, settings_, false) / static_cast<double>(eval.nnz());
+    const auto gram_of = [&](const MatrixView<T>& factors) {
+      return als::gram_matrix<T>(factors.data, factors.cols, factors.rows, factors.cols, settings_.n_threads);
+    };
+    const double w = settings_.unobserved_weight;
+    const double others = als::unrated_loss(gram_of(users), gram_of(items), w) -
+                          0.5 * w * als::sum_of_squares(task_.train, pair, settings_.n_threads);
+    return (als::rated_loss(eval, pair, settings_) + others) / static_cast<double>(eval.nnz());
   }
 
   double item_penalty() {

@@ -1,13 +1,12 @@
-#include <algorithm>
+// Half a sweep of ALS over new users' rows, each solved exactly where the loss is quadratic.
 
-#include "core/validate.hpp"
-#include "matfac/model.hpp"
+#include <vector>
+
 #include "solvers/als/solve_rows.hpp"
 #include "solvers/loss_loops.hpp"
-#include "solvers/resolve.hpp"
+#include "solvers/row_finder.hpp"
 
-namespace matfac {
-
+namespace matfac::als {
 namespace {
 
 /// Steps that approach a row's minimizer where none reaches it, from a row of zeros: each a parabola above another
@@ -17,55 +16,55 @@ constexpr int kFoldInSteps = 30;
 /// The loss's parameter; `huber_threshold` holds the scale of the ratings where the caller did not choose it.
 double fold_in_parameter(const Settings& settings) {
   const double scale = settings.huber_threshold.value_or(1.0);
+  if (settings.loss == Loss::hinge) return 1e-3;
   return settings.loss == Loss::huber ? scale : settings.loss == Loss::absolute ? 1e-3 * scale : 0.0;
 }
 
+template <class T>
+class AlsRowFinder final : public RowFinder<T> {
+ public:
+  AlsRowFinder(const ModelView<T>& model, const Settings& settings, int n_threads)
+      : model_(model), settings_(settings), method_(method_of<T>(settings)) {
+    method_.row_solver = RowSolver::cholesky;
+    method_.l1_regularization = settings.l1_regularization.user;
+    method_.majorizers = kFoldInSteps;
+    if (settings.loss == Loss::implicit_squared) {
+      const MatrixView<const T> V = model.item_factors;
+      gram_ = gram_matrix<T>(V.data, V.cols, V.rows, V.cols, n_threads);
+      method_.gram = &gram_;
+    } else if (settings.loss != Loss::squared) {
+      loops_ = loss_loops<T>(settings.loss, fold_in_parameter(settings), false);
+      method_.loss = &loops_.loss;
+    }
+  }
+
+  void find(const RatingsView<T>& ratings, MatrixView<T> user_factors, std::span<T> user_biases,
+            int n_threads) const override {
+    const MatrixView<const T> V = model_.item_factors;
+    const T* const item_biases = model_.item_biases.empty() ? nullptr : model_.item_biases.data();
+    solve_rows<T>(ratings, 0, ratings.n_users, {V.data, V.cols, item_biases, static_cast<T>(model_.global_mean)},
+                  {user_factors.data, user_factors.cols, user_factors.cols,
+                   user_biases.empty() ? nullptr : user_biases.data(), settings_.regularization->user,
+                   settings_.biases ? settings_.bias_regularization->user : 0.0, settings_.regularization_exponent},
+                  n_threads, method_);
+  }
+
+ private:
+  ModelView<T> model_;
+  Settings settings_;
+  std::vector<double> gram_;
+  LossLoops<T> loops_{};
+  Method<T> method_;  // points to the two above
+};
+
 }  // namespace
 
-// Half a sweep of ALS over the new users' rows, each solved exactly where the loss is quadratic.
 template <class T>
-void fold_in(const ModelView<T>& model, const Settings& settings, const RatingsView<T>& ratings,
-             MatrixView<T> user_factors, std::span<T> user_biases, int n_threads) {
-  const std::vector<Loss> supported = losses_of(Solver::als);
-  require(std::find(supported.begin(), supported.end(), settings.loss) != supported.end(),
-          "fold_in solves rows as solver 'als' does, which does not support loss '", name_of(settings.loss), "'");
-  require(settings.biases == !model.item_biases.empty(), "settings.biases does not agree with the model");
-  validate(settings);
-  require(settings.regularization && (settings.bias_regularization || !settings.biases),
-          "fold_in needs the regularization that the model was fitted with: pass the settings of the fit's report");
-  validate(ratings, n_threads);
-  require(ratings.n_items == model.item_factors.rows, "the ratings have ", ratings.n_items, " items, the model has ",
-          model.item_factors.rows);
-  require_shape("user_factors", user_factors, ratings.n_users, model.item_factors.cols);
-  require_length("user_biases", user_biases, settings.biases ? ratings.n_users : 0);
-  validate_for_loss(ratings, settings);
-  auto method = als::method_of<T>(settings);
-  method.row_solver = RowSolver::cholesky;
-  method.l1_regularization = settings.l1_regularization.user;
-  method.majorizers = kFoldInSteps;
-  LossLoops<T> loops{};
-  std::vector<double> gram;
-  if (settings.loss == Loss::implicit_squared) {
-    gram = als::gram_matrix<T>(model.item_factors.data, model.item_factors.cols, model.item_factors.rows,
-                               model.item_factors.cols, n_threads);
-    method.gram = &gram;
-  } else if (settings.loss != Loss::squared) {
-    loops = loss_loops<T>(settings.loss, fold_in_parameter(settings), false);
-    method.loss = &loops.loss;
-  }
-  std::fill_n(user_factors.data, user_factors.size(), T(0));
-  std::fill(user_biases.begin(), user_biases.end(), T(0));
-  als::solve_rows<T>(
-      ratings, 0, ratings.n_users,
-      {model.item_factors.data, model.item_factors.cols, model.item_biases.data(), static_cast<T>(model.global_mean)},
-      {user_factors.data, user_factors.cols, user_factors.cols, user_biases.data(), settings.regularization->user,
-       settings.biases ? settings.bias_regularization->user : 0.0, settings.regularization_exponent},
-      n_threads, method);
+std::unique_ptr<const RowFinder<T>> row_finder(const ModelView<T>& model, const Settings& settings, int n_threads) {
+  return std::make_unique<const AlsRowFinder<T>>(model, settings, n_threads);
 }
 
-template MATFAC_API void fold_in(const ModelView<float>&, const Settings&, const RatingsView<float>&, MatrixView<float>,
-                                 std::span<float>, int);
-template MATFAC_API void fold_in(const ModelView<double>&, const Settings&, const RatingsView<double>&,
-                                 MatrixView<double>, std::span<double>, int);
+template std::unique_ptr<const RowFinder<float>> row_finder(const ModelView<float>&, const Settings&, int);
+template std::unique_ptr<const RowFinder<double>> row_finder(const ModelView<double>&, const Settings&, int);
 
-}  // namespace matfac
+}  // namespace matfac::als

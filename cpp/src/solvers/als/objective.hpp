@@ -65,22 +65,53 @@ inline double unrated_loss(const std::vector<double>& user_gram, const std::vect
   return 0.5 * unobserved_weight * total;
 }
 
-/// implicit_squared: 1/2 q (w_0 + c r) (1 - r_hat)^2 over the rated pairs, less, if asked, the 1/2 w_0 r_hat^2 that
-/// `unrated_loss` has counted for them.
+/// The sum of r_hat^2 over the rated pairs.
 template <class T>
-double rated_loss(const RatingsView<T>& ratings, const Pair<T>& pair, const Settings& settings, bool less_unrated) {
-  const double unobserved = settings.unobserved_weight, scale = settings.confidence_scale;
-  const double counted = less_unrated ? unobserved : 0;
+double sum_of_squares(const RatingsView<T>& ratings, const Pair<T>& pair, int n_threads) {
+  return over_estimates(ratings, pair, n_threads, [](Index, Index count, const T* estimates, double total) {
+    for (Index i = 0; i < count; ++i) total += static_cast<double>(estimates[i]) * static_cast<double>(estimates[i]);
+    return total;
+  });
+}
+
+/// implicit_squared: 1/2 q (w_0 + c r) (1 - r_hat)^2 over the rated pairs, less the 1/2 w_0 r_hat^2 that `unrated_loss`
+/// has counted for them.
+template <class T>
+double rated_loss(const RatingsView<T>& ratings, const Pair<T>& pair, const Settings& settings) {
+  const double unobserved = settings.unobserved_weight, scale = *settings.confidence_scale;
   return over_estimates(
       ratings, pair, settings.n_threads, [&](Index start, Index count, const T* estimates, double total) {
         for (Index i = 0; i < count; ++i) {
           const double q = ratings.weights != nullptr ? static_cast<double>(ratings.weights[start + i]) : 1.0;
           const double estimate = static_cast<double>(estimates[i]), error = 1 - estimate;
           const double weight = q * (unobserved + scale * static_cast<double>(ratings.values[start + i]));
-          total += 0.5 * (weight * error * error - counted * estimate * estimate);
+          total += 0.5 * (weight * error * error - unobserved * estimate * estimate);
         }
         return total;
       });
+}
+
+/// implicit_squared: users of whom nothing is known get the mean of the others' rows, so that items are estimated for
+/// them as for users on the average, by how often they were chosen. No part of the objective depends on them: they are
+/// 0 while it is lowered.
+template <class T>
+void give_mean_rows(const RatingsView<T>& train, MatrixView<T> user_factors) {
+  const auto is_known = [&](Index n) { return train.offsets[n + 1] > train.offsets[n]; };
+  std::vector<double> mean(static_cast<std::size_t>(user_factors.cols));
+  Index n_known = 0;
+  for (Index n = 0; n < train.n_users; ++n) {
+    if (!is_known(n)) continue;
+    ++n_known;
+    for (Index f = 0; f < user_factors.cols; ++f) {
+      mean[static_cast<std::size_t>(f)] += static_cast<double>(user_factors.row(n)[f]);
+    }
+  }
+  for (Index n = 0; n < train.n_users; ++n) {
+    if (is_known(n)) continue;
+    for (Index f = 0; f < user_factors.cols; ++f) {
+      user_factors.row(n)[f] = static_cast<T>(mean[static_cast<std::size_t>(f)] / static_cast<double>(n_known));
+    }
+  }
 }
 
 }  // namespace matfac::als

@@ -60,7 +60,7 @@ template <class T>
 Method<T> method_of(const Settings& settings) {
   Method<T> method;
   method.unobserved_weight = settings.unobserved_weight;
-  method.confidence_scale = settings.confidence_scale;
+  method.confidence_scale = settings.confidence_scale.value_or(1.0);
   method.nonnegative = settings.nonnegative;
   method.row_solver = settings.row_solver;
   method.cg_steps = settings.cg_steps;

@@ -55,7 +55,7 @@ class Problem {
     terms.masses = is_user ? mass_.users : mass_.items;
     terms.total_mass = mass_.total;
     terms.nonnegative = settings_.nonnegative;
-    terms.nonnegative_biases = settings_.loss == Loss::kullback_leibler;
+    terms.least_bias = least_bias(settings_.loss, task_.moments.center);
     if (is_user) {
       terms.weights = count_weights(train.offsets, train.n_users, settings_.regularization_exponent);
     } else {

@@ -10,7 +10,7 @@
 namespace matfac::batch {
 
 /// Accelerated proximal gradients for objectives f + h: f the loss and the squared penalty, h the absolute penalty and
-/// the constraints (factors, and with `kullback_leibler` biases, of at least 0).
+/// the constraints (factors of at least 0; with `kullback_leibler` biases of at least -mu/2).
 ///
 ///   y = x + m (x - x_before)                                    (m: Nesterov's momentum, from 0)
 ///   z = argmin h(z) + g(y) . z + 1/(2 s) |z - y|^2_D             (D: the rows' mean curvature; row by row, closed)

@@ -64,7 +64,7 @@ class ProximalSide : public Side<T> {
   void project(AlignedBuffer<T>& x, Index i) const {
     if (this->terms_.nonnegative) this->head(x, i) = this->head(x, i).cwiseMax(T(0));
     T& bias = x[i * this->stride_ + std::max<Index>(this->bias_column_, 0)];
-    if (this->bias_column_ >= 0 && this->terms_.nonnegative_biases) bias = std::max(bias, T(0));
+    if (this->bias_column_ >= 0) bias = std::max(bias, static_cast<T>(this->terms_.least_bias));
   }
 
   std::array<double, 2> propose_row(Index i, double step, double curvature) {

@@ -23,7 +23,7 @@ struct SideTerms {
   std::vector<double> masses;   ///< of the ratings (rating_mass.hpp), per row
   double total_mass = 0;
   bool nonnegative = false;  ///< the factors
-  bool nonnegative_biases = false;
+  double least_bias = -std::numeric_limits<double>::infinity();
 };
 
 /// One side's parameters as the batch solver sees them, one padded row per user (or item): the factors, then with

@@ -98,10 +98,10 @@ class SgdFit {
     const bool is_plain = task_.train.weights == nullptr && !settings_.nonnegative &&
                           settings_.l1_regularization.user == 0 && settings_.l1_regularization.item == 0;
     sgd::Steps<T> steps{loss_loops<T>(settings_.loss, loss_parameter(settings_, task_.moments) / deviation_, is_plain)};
-    if (!shifts_values_) steps.offset = static_cast<T>(task_.moments.center);
+    if (!shifts_values_) steps.offset = static_cast<T>(task_.moments.center / deviation_);
     steps.damping_threshold = static_cast<T>(kDampingThreshold);
     if (settings_.nonnegative) steps.negative_part = 0;
-    if (settings_.loss == Loss::kullback_leibler) steps.least_bias = 0;
+    steps.least_bias = static_cast<T>(least_bias(settings_.loss, task_.moments.center) / deviation_);
     return steps;
   }
 
