@@ -5,6 +5,7 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -213,21 +214,29 @@ TEST_CASE("models are exchanged under load: every answer is one model's or the o
   const Lists<float> of_a = answer(*Holder(1).recommender), of_b = answer(*Holder(50).recommender);
   REQUIRE(!(of_a == of_b));
 
-  std::atomic<std::shared_ptr<const Holder>> current{std::make_shared<const Holder>(1)};
+  std::mutex exchanging;
+  std::shared_ptr<const Holder> current = std::make_shared<const Holder>(1);
   std::atomic<bool> done{false};
   std::atomic<int> wrong{0}, asked{0};
   std::vector<std::thread> readers;
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
       while (!done.load() || asked.load() < 100) {
-        const std::shared_ptr<const Holder> model = current.load();
+        const std::shared_ptr<const Holder> model = [&] {
+          const std::lock_guard<std::mutex> lock(exchanging);
+          return current;
+        }();
         const Lists<float> lists = answer(*model->recommender);
         if (!(lists == of_a) && !(lists == of_b)) ++wrong;
         ++asked;
       }
     });
   }
-  for (unsigned i = 0; i < 40; ++i) current.store(std::make_shared<const Holder>(i % 2 == 0 ? 50 : 1));
+  for (unsigned i = 0; i < 40; ++i) {
+    std::shared_ptr<const Holder> next = std::make_shared<const Holder>(i % 2 == 0 ? 50 : 1);
+    const std::lock_guard<std::mutex> lock(exchanging);
+    current.swap(next);
+  }
   done = true;
   for (std::thread& reader : readers) reader.join();
   CHECK(wrong == 0);

@@ -19,7 +19,11 @@ std::shared_ptr<const ServedModel> ModelHolder::reload(const std::string& name) 
   const std::lock_guard<std::mutex> lock(reloading_);
   try {
     auto loaded = ServedModel::load(path.string());
-    current_.store(loaded);
+    auto old = loaded;  // the old model ends with this block, when nobody waits for the lock
+    {
+      const std::lock_guard<std::mutex> exchange(exchanging_);
+      current_.swap(old);
+    }
     metrics_.count_reload(true);
     return loaded;
   } catch (...) {

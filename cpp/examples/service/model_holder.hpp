@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,7 +16,10 @@ class ModelHolder {
   /// Loads the first model. Throws what ServedModel::load throws.
   ModelHolder(std::string path, Metrics& metrics);
 
-  std::shared_ptr<const ServedModel> current() const { return current_.load(); }
+  std::shared_ptr<const ServedModel> current() const {
+    const std::lock_guard<std::mutex> lock(exchanging_);
+    return current_;
+  }
 
   /// Loads the file of the start, or another one in its folder: `name` must then be a plain file name. When the file is
   /// refused (matfac::FileError, InvalidArgument) the model in use stays.
@@ -27,7 +29,10 @@ class ModelHolder {
   std::string path_;
   Metrics& metrics_;
   std::mutex reloading_;
-  std::atomic<std::shared_ptr<const ServedModel>> current_;
+  // Held for a few instructions. std::atomic<std::shared_ptr> would do the same with a lock inside, which libstdc++ 12
+  // releases too weakly and libc++ does not have.
+  mutable std::mutex exchanging_;
+  std::shared_ptr<const ServedModel> current_;
 };
 
 }  // namespace service

@@ -31,7 +31,7 @@ class MATFAC_API FoldIn {
 /// All questions that a service asks of one model. Copies share what is kept. All members are const and thread-safe;
 /// one query, or a few, are answered on the calling thread unless more are asked for.
 ///
-/// To exchange the model under load, hold a std::atomic<std::shared_ptr<const Holder>>, the holder owning the memory
+/// To exchange the model under load, hold a std::shared_ptr<const Holder> under a mutex, the holder owning the memory
 /// (a `ModelFile`, say) and its Recommender: each request takes the pointer once and answers from what it has taken.
 template <class T>
 class MATFAC_API Recommender {

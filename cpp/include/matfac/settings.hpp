@@ -23,15 +23,15 @@ enum class Solver {
 /// What a wrong estimate costs. The pointwise losses look at one rating r and its estimate r_hat; y is 1 where r > 0
 /// and else -1, so that labels may be -1 / 1 or 0 / 1.
 enum class Loss {
-  squared,           ///< 1/2 (r - r_hat)^2
-  absolute,          ///< |r - r_hat|
-  huber,             ///< 1/2 e^2 where |e| <= t, else t (|e| - t/2);  e = r - r_hat, t = `huber_threshold`
+  squared,   ///< 1/2 (r - r_hat)^2
+  absolute,  ///< |r - r_hat|
+  huber,     ///< 1/2 e^2 where |e| <= t, else t (|e| - t/2);  e = r - r_hat, t = `huber_threshold`
   /// r log(r / r_hat) - r + r_hat, for r >= 0. Estimates are kept from being negative: factors at 0 or above, biases at
   /// -mu/2 or above, so that a row of which little is known is drawn towards the mean.
   kullback_leibler,
-  logistic,          ///< log(1 + exp(-y r_hat))
-  hinge,             ///< max(0, 1 - y r_hat)
-  squared_hinge,     ///< 1/2 max(0, 1 - y r_hat)^2
+  logistic,       ///< log(1 + exp(-y r_hat))
+  hinge,          ///< max(0, 1 - y r_hat)
+  squared_hinge,  ///< 1/2 max(0, 1 - y r_hat)^2
   /// Of all pairs, rated or not, without biases (iALS): a rated one should be 1, with the weight
   /// unobserved_weight + confidence_scale r; the others should be 0, with the weight unobserved_weight:
   /// 1/2 sum_rated (w_0 + c r) (1 - r_hat)^2 + 1/2 w_0 sum_others r_hat^2.

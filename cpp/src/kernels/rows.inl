@@ -3,7 +3,8 @@
 namespace matfac {
 namespace {
 
-// How many ratings ahead the item rows are fetched: they lie anywhere in memory. Rows that are written come later still.
+// How many ratings ahead the item rows are fetched: they lie anywhere in memory. Rows that are written come later
+// still.
 constexpr Index kAhead = 16, kWrittenAhead = 24;
 
 template <class T>
@@ -163,9 +164,9 @@ void row_gradient(const PointLoss<T>& loss, const T* u, const T* item_factors, I
                  [&](Index i, const T* products, int count) __attribute__((always_inline)) {
                    T estimates[4];
                    for (int q = 0; q < count; ++q) estimates[q] = products[q] + offset;
-                   sum_of_losses =
-                       Loss::evaluate(loss, values + i, estimates, weights != nullptr ? weights + i : nullptr, count,
-                                      derivatives + i, sum_of_losses);
+                   sum_of_losses = Loss::evaluate(loss, values + i, estimates,
+                                                  weights != nullptr ? weights + i : nullptr, count, derivatives + i,
+                                                  sum_of_losses);
                    if (count == 4) {
                      add_four(derivatives + i, FourRows<T>(item_factors, stride, items + i).v, length, du);
                    } else {
