@@ -1,8 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <type_traits>
 #include <vector>
 
+#include "core/aligned.hpp"
 #include "core/padded_matrix.hpp"
 #include "core/partition.hpp"
 #include "core/wavefront.hpp"
@@ -20,7 +23,9 @@ namespace matfac {
 /// twice: each keeps its other operand in registers, and its fetching ahead is not in the way of the other's.
 ///
 /// The order of the additions is that of a serial loop, to an item's row by user, to a user's row by item: it depends
-/// on the ratings alone. Beside the gradients it takes a number for each rating of a row block, for each thread.
+/// on the ratings alone. Beside the gradients it takes a number for each rating of a row block, for each thread, and a
+/// copy of the items' matrices where they do not begin at a line of the cache (NumPy's do not): a row would lie on one
+/// line more, and every other register across two.
 template <class T>
 class GradientPass {
  public:
@@ -28,10 +33,11 @@ class GradientPass {
   GradientPass(const RatingsView<T>& ratings, const LossLoops<T>& loops, Index stride, int n_threads)
       : ratings_(ratings), loops_(loops), stride_(stride), n_threads_(n_threads) {
     const Index nnz = ratings.nnz();
-    rows_ = balanced_partition(ratings.offsets, ratings.n_users, std::clamp<Index>(nnz / kBlock, 1, 4096));
+    const Index block = std::clamp<Index>(nnz / 64, kLeastBlock, kMostBlock);
+    rows_ = balanced_partition(ratings.offsets, ratings.n_users, std::max<Index>(1, nnz / block));
     // Enough segments that no thread waits long for another; the result does not depend on their number.
     const int threads = resolve_threads(n_threads);
-    segments_ = item_segments(threads == 1 ? 1 : std::clamp<Index>(nnz / kBlock, 1, 2 * threads));
+    segments_ = item_segments(threads == 1 ? 1 : std::clamp<Index>(nnz / kLeastBlock, 1, 2 * threads));
   }
 
   /// user_gradient := d(loss)/dU, item_gradient := d(loss)/dV; returns the loss. `offset` is added to every estimate.
@@ -39,9 +45,8 @@ class GradientPass {
                     T* user_gradient, T* item_gradient) const {
     const auto n_segments = static_cast<Index>(segments_.size()) - 1;
     const auto n_rows = static_cast<Index>(rows_.size()) - 1;
-    parallel_chunks(ratings_.n_items, 4096, n_threads_, [&](Index begin, Index end, int) {
-      std::fill(item_gradient + begin * stride_, item_gradient + end * stride_, T(0));
-    });
+    const Aligned<const T> V(item_factors.data(), ratings_.n_items * stride_, n_threads_);
+    const Aligned<T> item_sums(item_gradient, ratings_.n_items * stride_, n_threads_);
     std::vector<double> losses(static_cast<std::size_t>(n_rows));
     std::vector<RowState> states(static_cast<std::size_t>(resolve_threads(n_threads_)));
     run_wavefront(
@@ -49,19 +54,48 @@ class GradientPass {
         [&](Index row, int thread) {
           const auto r = static_cast<std::size_t>(row);
           auto& state = states[static_cast<std::size_t>(thread)];
-          state.begin(ratings_, rows_[r], rows_[r + 1]);
-          losses[r] = differentiate(state, user_factors, item_factors, offset, user_gradient);
+          state.begin(ratings_, stride_, rows_[r], rows_[r + 1]);
+          losses[r] = differentiate(state, user_factors, V.data, offset, user_gradient);
         },
         [&](Index, Index segment, int thread) {
-          add_outer(states[static_cast<std::size_t>(thread)], user_factors, segment, item_gradient);
+          add_outer(states[static_cast<std::size_t>(thread)], user_factors, segment, item_sums.data);
         });
+    if (item_sums.data != item_gradient) copy(item_sums.data, item_gradient, ratings_.n_items * stride_, n_threads_);
     double total = 0;
     for (const double loss : losses) total += loss;
     return total;
   }
 
  private:
-  static constexpr Index kBlock = 1 << 15;  // ratings of a row block, and of a segment at least
+  // Ratings of a row block (the least also of a segment). Items' gradients that another thread has written come from
+  // its cache, once a row block: large ones save more than they cost.
+  static constexpr Index kLeastBlock = 1 << 15, kMostBlock = 1 << 18;
+
+  static void copy(const T* from, T* to, Index size, int n_threads) {
+    parallel_chunks(size, 1 << 18, n_threads,
+                    [&](Index begin, Index end, int) { std::copy(from + begin, from + end, to + begin); });
+  }
+
+  // A matrix to read, or (V not const) zeros to add to; in memory of its own where the given one is not aligned.
+  template <class V>
+  struct Aligned {
+    AlignedBuffer<T> own;
+    V* data;
+
+    Aligned(V* given, Index size, int n_threads) : data(given) {
+      T* writable = nullptr;
+      if (reinterpret_cast<std::uintptr_t>(given) % 64 != 0) {
+        own = AlignedBuffer<T>(size);
+        data = writable = own.data();
+      }
+      if constexpr (std::is_const_v<V>) {
+        if (writable != nullptr) copy(given, writable, size, n_threads);
+      } else {
+        parallel_chunks(size, 1 << 18, n_threads,
+                        [&](Index begin, Index end, int) { std::fill(data + begin, data + end, T(0)); });
+      }
+    }
+  };
 
   // What a thread keeps of the row block it works on.
   struct RowState {
@@ -69,8 +103,11 @@ class GradientPass {
     Index start = 0;             // the first of their ratings
     std::vector<T> derivatives;  // of the block's ratings
     std::vector<Index> cursors;  // of each user: the next rating
+    AlignedBuffer<T> row, sum;   // of one user
 
-    void begin(const RatingsView<T>& ratings, Index first_user, Index last_user) {
+    void begin(const RatingsView<T>& ratings, Index stride, Index first_user, Index last_user) {
+      if (row.size() == 0) row = AlignedBuffer<T>(stride);
+      if (sum.size() == 0) sum = AlignedBuffer<T>(stride);
       first = first_user;
       last = last_user;
       start = ratings.offsets[first];
@@ -81,17 +118,18 @@ class GradientPass {
   };
 
   // G, and the block's rows of G V; returns its loss.
-  double differentiate(RowState& state, const PaddedMatrix<const T>& user_factors,
-                       const PaddedMatrix<const T>& item_factors, T offset, T* user_gradient) const {
-    std::fill(user_gradient + state.first * stride_, user_gradient + state.last * stride_, T(0));
+  double differentiate(RowState& state, const PaddedMatrix<const T>& user_factors, const T* item_factors, T offset,
+                       T* user_gradient) const {
     double loss = 0;
     for (Index n = state.first; n < state.last; ++n) {
       const Index begin = ratings_.offsets[n];
-      loops_.kernels->row_gradient(loops_.loss, user_factors.row(n), item_factors.data(), stride_,
-                                   ratings_.items + begin, ratings_.values + begin,
-                                   ratings_.weights != nullptr ? ratings_.weights + begin : nullptr, offset,
-                                   ratings_.offsets[n + 1] - begin, state.derivatives.data() + (begin - state.start),
-                                   user_gradient + n * stride_, &loss);
+      std::copy_n(user_factors.row(n), stride_, state.row.data());
+      std::fill_n(state.sum.data(), stride_, T(0));
+      loops_.kernels->row_gradient(
+          loops_.loss, state.row.data(), item_factors, stride_, ratings_.items + begin, ratings_.values + begin,
+          ratings_.weights != nullptr ? ratings_.weights + begin : nullptr, offset, ratings_.offsets[n + 1] - begin,
+          state.derivatives.data() + (begin - state.start), state.sum.data(), &loss);
+      std::copy_n(state.sum.data(), stride_, user_gradient + n * stride_);
     }
     return loss;
   }
