@@ -20,9 +20,8 @@ def estimator(work: Work, n_factors: int, **settings: Any):
     )
 
 
-def sweep(work: Work, n_factors: int, use_cg: bool) -> Measure:
-    user_items = work.data.scipy()
-    model = estimator(work, n_factors, use_cg=use_cg, iterations=1)
+def sweep(work: Work, n_factors: int, user_items: Any, **settings: Any) -> Measure:
+    model = estimator(work, n_factors, iterations=1, **settings)
 
     def measure() -> dict[str, Any]:
         seconds: list[float] = []
@@ -39,12 +38,12 @@ def sweep(work: Work, n_factors: int, use_cg: bool) -> Measure:
 
 @contender("als", "implicit Cholesky", "implicit", environment=ONE_BLAS_THREAD)
 def cholesky(work: Work, n_factors: int) -> Measure:
-    return sweep(work, n_factors, use_cg=False)
+    return sweep(work, n_factors, work.data.scipy(), use_cg=False)
 
 
 @contender("als", "implicit CG", "implicit", environment=ONE_BLAS_THREAD)
 def conjugate_gradient(work: Work, n_factors: int) -> Measure:
-    return sweep(work, n_factors, use_cg=True)
+    return sweep(work, n_factors, work.data.scipy(), use_cg=True)
 
 
 @contender("top-n", "implicit", "implicit", environment=ONE_BLAS_THREAD)
@@ -73,19 +72,7 @@ def clicks(work: Work):
 
 @contender("implicit-als", "implicit Cholesky", "implicit", environment=ONE_BLAS_THREAD)
 def sweep_over_all_pairs(work: Work, n_factors: int) -> Measure:
-    user_items = clicks(work)
-    model = estimator(work, n_factors, use_cg=False, iterations=1, alpha=CONFIDENCE)
-
-    def measure() -> dict[str, Any]:
-        seconds: list[float] = []
-        model.fit(
-            user_items,
-            show_progress=False,
-            callback=lambda _iteration, elapsed, _loss: seconds.append(elapsed),
-        )
-        return {"seconds": seconds[0]}
-
-    return measure
+    return sweep(work, n_factors, clicks(work), use_cg=False, alpha=CONFIDENCE)
 
 
 @contender("objective-curve", "implicit CG", "implicit", environment=ONE_BLAS_THREAD)

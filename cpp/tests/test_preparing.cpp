@@ -113,7 +113,7 @@ TEST_CASE("a transpose whose users and items do not fit into one short key") {
 TEST_CASE("blocks hold every rating once, users in order, whatever the number of threads") {
   const Ratings<double> ratings = make_ratings<double>(700, 300, 0.2);
   {
-    const auto blocks = sgd::make_blocks<double>(ratings, 2.0, 0.5, 9, 1);
+    const auto blocks = stochastic::make_blocks<double>(ratings, 2.0, 0.5, 9, 1);
     CHECK(blocks.n_rows() > 3);
     CHECK(blocks.offsets.back() == ratings.offsets.back());
     std::map<std::pair<Code, Code>, double> found;
@@ -140,7 +140,7 @@ TEST_CASE("blocks hold every rating once, users in order, whatever the number of
       }
     }
     for (const int n_threads : kThreads) {
-      const auto again = sgd::make_blocks<double>(ratings, 2.0, 0.5, 9, n_threads);
+      const auto again = stochastic::make_blocks<double>(ratings, 2.0, 0.5, 9, n_threads);
       CHECK(again.user_at == blocks.user_at);
       CHECK(again.item_at == blocks.item_at);
       CHECK(again.offsets == blocks.offsets);

@@ -85,18 +85,24 @@ def models() -> list[Any]:
     ]
 
 
+def data_for(model: Any, R: mf.Ratings) -> mf.Ratings:
+    """Return R, as labels where the loss wants them."""
+    if model.loss not in ("logistic", "hinge", "squared_hinge"):
+        return R
+    return mf.Ratings.from_arrays(*R.to_arrays()[:2], (R.values > 3).astype("float32"))
+
+
+def fitted(model: Any, R: mf.Ratings) -> Any:
+    if model.random_state is None:
+        model.set_params(random_state=11)
+    return model.fit(data_for(model, R))
+
+
 @pytest.mark.parametrize("model", models(), ids=repr)
 def test_the_core_reads_from_a_file_what_the_fit_used(
     model: Any, R: mf.Ratings, used: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    labels = model.loss in ("logistic", "hinge", "squared_hinge")
-    data = (
-        R
-        if not labels
-        else mf.Ratings.from_arrays(*R.to_arrays()[:2], (R.values > 3).astype("float32"))
-    )
-    model.set_params(random_state=11 if model.random_state is None else model.random_state)
-    model.fit(data).save(tmp_path / "m")
+    fitted(model, R).save(tmp_path / "m")
     expected = settings_of(used[0]["settings"])
     if model.loss != "huber":
         expected["huber_threshold"] = None  # is resolved for all, and means something for one
@@ -115,14 +121,8 @@ def test_the_core_reads_from_a_file_what_the_fit_used(
 def test_entries_of_the_core_make_the_same_model_in_python(
     model: Any, R: mf.Ratings, used: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    labels = model.loss in ("logistic", "hinge", "squared_hinge")
-    data = (
-        R
-        if not labels
-        else mf.Ratings.from_arrays(*R.to_arrays()[:2], (R.values > 3).astype("float32"))
-    )
-    model.set_params(random_state=11 if model.random_state is None else model.random_state)
-    model.fit(data).save(tmp_path / "python")
+    data = data_for(model, R)
+    fitted(model, R).save(tmp_path / "python")
     entries = used[0]["metadata"]
     by_python = _core.load_model(tmp_path / "python")["metadata"]
     found = {

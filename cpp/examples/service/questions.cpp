@@ -27,6 +27,46 @@ void add_list(Json& answer, const ServedModel& model, const Lists& lists, std::s
 
 Json answer_of(const ServedModel& model) { return Json{{"model", model.file().checksum()}}; }
 
+/// An answer with one result a query: what `about(q)` says of it, and its list.
+template <class About>
+Json with_results(const ServedModel& model, const Lists& lists, std::size_t n_queries, const About& about) {
+  Json answer = answer_of(model);
+  Json::array_t results;
+  for (std::size_t q = 0; q < n_queries; ++q) {
+    Json result = about(q);
+    add_list(result, model, lists, q);
+    results.push_back(std::move(result));
+  }
+  answer["results"] = std::move(results);
+  return answer;
+}
+
+/// Reads what a visitor has rated, a row by ascending code; returns how many items the model does not know.
+std::size_t add_visitor(const ServedModel& model, Request& request, std::size_t position, Visitors& visitors) {
+  const Json& ids = request.batch("items");
+  const std::vector<Code> codes = request.codes("items", ids, model.record().item_ids);
+  const std::vector<double> values = request.has("ratings") ? request.numbers("ratings", ids.size())
+                                                            : std::vector<double>(ids.size(), 1.0);
+  request.refuse_unread();
+  std::vector<std::size_t> order(codes.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return codes[a] < codes[b]; });
+  std::size_t unknown = 0;
+  for (std::size_t k = 0; k < order.size(); ++k) {
+    const Code code = codes[order[k]];
+    unknown += code < 0;
+    if (code < 0) continue;
+    if (k > 0 && codes[order[k - 1]] == code) {
+      throw Refusal(400, "'visitors' at position " + std::to_string(position) + " rates item " + ids[order[k]].dump() +
+                             " twice: send one rating");
+    }
+    visitors.rated.items.push_back(code);
+    visitors.values.push_back(values[order[k]]);
+  }
+  visitors.rated.end_row();
+  return unknown;
+}
+
 }  // namespace
 
 Json predict(const ServedModel& model, Request& request) {
@@ -60,15 +100,8 @@ Json recommend(const ServedModel& model, Request& request) {
   request.refuse_unread();
   const Lists lists = conditions.with_filters(
       model.n_items(), [&](const matfac::Filters& filters) { return model.recommend(users, n, filters); });
-  Json answer = answer_of(model);
-  Json::array_t results;
-  for (std::size_t q = 0; q < users.size(); ++q) {
-    Json result{{"user", ids[q]}, {"known", users[q] >= 0}};
-    add_list(result, model, lists, q);
-    results.push_back(std::move(result));
-  }
-  answer["results"] = std::move(results);
-  return answer;
+  return with_results(model, lists, users.size(),
+                      [&](std::size_t q) { return Json{{"user", ids[q]}, {"known", users[q] >= 0}}; });
 }
 
 Json fold_in(const ServedModel& model, Request& request) {
@@ -79,43 +112,15 @@ Json fold_in(const ServedModel& model, Request& request) {
   std::vector<std::size_t> n_unknown;
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     Request visitor = request.entry("visitors", bodies[i], i);
-    const Json& ids = visitor.batch("items");
-    const std::vector<Code> codes = visitor.codes("items", ids, model.record().item_ids);
-    const std::vector<double> values = visitor.has("ratings") ? visitor.numbers("ratings", ids.size())
-                                                              : std::vector<double>(ids.size(), 1.0);
-    visitor.refuse_unread();
-    std::vector<std::size_t> order(codes.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return codes[a] < codes[b]; });
-    std::size_t unknown = 0;
-    for (std::size_t k = 0; k < order.size(); ++k) {
-      const Code code = codes[order[k]];
-      unknown += code < 0;
-      if (code < 0) continue;
-      if (k > 0 && codes[order[k - 1]] == code) {
-        throw Refusal(400, "'visitors' at position " + std::to_string(i) + " rates item " + ids[order[k]].dump() +
-                               " twice: send one rating");
-      }
-      visitors.rated.items.push_back(code);
-      visitors.values.push_back(values[order[k]]);
-    }
-    visitors.rated.end_row();
-    n_unknown.push_back(unknown);
+    n_unknown.push_back(add_visitor(model, visitor, i, visitors));
   }
   Conditions conditions;
   conditions.read(model, request, bodies.size(), exclude_rated ? visitors.rated : empty_rows(bodies.size()));
   request.refuse_unread();
   const Lists lists = conditions.with_filters(
       model.n_items(), [&](const matfac::Filters& filters) { return model.recommend_new(visitors, n, filters); });
-  Json answer = answer_of(model);
-  Json::array_t results;
-  for (std::size_t q = 0; q < bodies.size(); ++q) {
-    Json result{{"unknown_items", n_unknown[q]}};
-    add_list(result, model, lists, q);
-    results.push_back(std::move(result));
-  }
-  answer["results"] = std::move(results);
-  return answer;
+  return with_results(model, lists, bodies.size(),
+                      [&](std::size_t q) { return Json{{"unknown_items", n_unknown[q]}}; });
 }
 
 Json similar(const ServedModel& model, Request& request) {
@@ -129,15 +134,7 @@ Json similar(const ServedModel& model, Request& request) {
     throw Refusal(404, "item " + ids[at].dump() + " at position " + std::to_string(at) + " is not in the model");
   }
   const Lists lists = model.similar_items(items, n);
-  Json answer = answer_of(model);
-  Json::array_t results;
-  for (std::size_t q = 0; q < items.size(); ++q) {
-    Json result{{"item", ids[q]}};
-    add_list(result, model, lists, q);
-    results.push_back(std::move(result));
-  }
-  answer["results"] = std::move(results);
-  return answer;
+  return with_results(model, lists, items.size(), [&](std::size_t q) { return Json{{"item", ids[q]}}; });
 }
 
 Json describe(const ServedModel& model) {

@@ -35,7 +35,7 @@ Json parsed(const std::string& text) {
   }
 }
 
-/// The body of a POST; a GET's parameters as such a body.
+/// The body of a POST.
 Json body_of(const httplib::Request& request) {
   if (!request.get_header_value("Content-Type").starts_with(kJson)) {
     throw Refusal(415, std::string("the body must be JSON: send Content-Type: ") + kJson);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cmath>
 #include <span>
 
 #include "core/message.hpp"
+#include "core/parallel.hpp"
 #include "matfac/ratings.hpp"
 #include "matfac/types.hpp"
 
@@ -29,6 +31,23 @@ void require_shape(const char* name, const MatrixView<T>& matrix, Index rows, In
 template <class T>
 void require_length(const char* name, std::span<T> values, Index length) {
   require(static_cast<Index>(values.size()) == length, name, " has ", values.size(), " entries, expected ", length);
+}
+
+/// Refuses numbers that are not finite; `rule` ends the message.
+template <class T>
+void require_finite(const char* name, const T* values, Index n, const char* rule, int n_threads) {
+  parallel_chunks(n, 1 << 16, n_threads, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i)
+      require(std::isfinite(values[i]), name, " holds ", values[i], " at entry ", i, rule);
+  });
+}
+template <class T>
+void require_finite(const char* name, std::span<T> values, const char* rule, int n_threads) {
+  require_finite(name, values.data(), static_cast<Index>(values.size()), rule, n_threads);
+}
+template <class T>
+void require_finite(const char* name, const MatrixView<T>& matrix, const char* rule, int n_threads) {
+  require_finite(name, matrix.data, matrix.size(), rule, n_threads);
 }
 
 /// Refuses factors that do not fit the ratings and each other.

@@ -8,9 +8,9 @@
 #include "core/message.hpp"
 #include "matfac/settings.hpp"
 
-/// Settings as they are written in the metadata of a file: names plainly, all else as JSON. `entry_text` gives the text
-/// of a value, which is what Python's `json.dumps` gives; `read_entry` reads it and throws InvalidArgument with what
-/// was expected. No locale has a say, and doubles come back bit for bit.
+/// Settings as they are written in the metadata of a file: names plainly, all else as JSON. `text_of` gives the text of
+/// a value, which is what Python's `json.dumps` gives; `read` reads it and throws InvalidArgument with what was
+/// expected. No locale has a say, and doubles come back bit for bit.
 namespace matfac::entry_text {
 
 std::string text_of(bool value);

@@ -11,15 +11,6 @@
 #include "model/estimator.hpp"
 
 namespace matfac {
-namespace {
-
-template <class T>
-void require_all_finite(const char* name, const T* values, Index n) {
-  for (Index i = 0; i < n; ++i) require(std::isfinite(values[i]), name, " holds ", values[i], " at entry ", i);
-}
-
-}  // namespace
-
 template <class T>
 void require_consistent(const ModelView<T>& model) {
   const Index n_factors = model.user_factors.cols;
@@ -42,10 +33,10 @@ void require_codes(const char* side, std::span<const Code> codes, Index n) {
 template <class T>
 void validate(const ModelView<T>& model) {
   require_consistent(model);
-  require_all_finite("user_factors", model.user_factors.data, model.user_factors.size());
-  require_all_finite("item_factors", model.item_factors.data, model.item_factors.size());
-  require_all_finite("user_biases", model.user_biases.data(), static_cast<Index>(model.user_biases.size()));
-  require_all_finite("item_biases", model.item_biases.data(), static_cast<Index>(model.item_biases.size()));
+  require_finite("user_factors", model.user_factors, "", 1);
+  require_finite("item_factors", model.item_factors, "", 1);
+  require_finite("user_biases", model.user_biases, "", 1);
+  require_finite("item_biases", model.item_biases, "", 1);
   require(std::isfinite(model.global_mean), "global_mean is ", model.global_mean);
 }
 

@@ -30,10 +30,7 @@ Recommender<T>::Recommender(const ModelView<T>& model, const Settings* settings,
       }
     }
   });
-  for (std::size_t m = 0; m < model.item_biases.size(); ++m) {
-    require(std::isfinite(model.item_biases[m]), "item_biases holds ", model.item_biases[m], " at entry ", m,
-            ": every number of a model must be finite");
-  }
+  require_finite("item_biases", model.item_biases, ": every number of a model must be finite", n_threads);
   require(std::isfinite(model.global_mean), "global_mean is ", model.global_mean, ": it must be finite");
   std::optional<FoldIn<T>> fold_in;
   if (settings != nullptr) fold_in.emplace(model, *settings, n_threads);

@@ -14,16 +14,6 @@ namespace matfac {
 namespace {
 
 template <class T>
-void require_finite(const char* name, const T* values, Index n, int n_threads) {
-  parallel_chunks(n, 1 << 16, n_threads, [&](Index begin, Index end, int) {
-    for (Index i = begin; i < end; ++i) {
-      require(std::isfinite(values[i]), name, " holds ", values[i], " at entry ", i,
-              ": the given start must be finite");
-    }
-  });
-}
-
-template <class T>
 void validate_fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
                   const RatingsView<T>* eval) {
   validate(settings);
@@ -44,12 +34,11 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
     validate_for_loss(*eval, settings);
   }
   if (settings.init == Init::given) {
-    require_finite("user_factors", factors.user_factors.data, factors.user_factors.size(), settings.n_threads);
-    require_finite("item_factors", factors.item_factors.data, factors.item_factors.size(), settings.n_threads);
-    require_finite("user_biases", factors.user_biases.data(), static_cast<Index>(factors.user_biases.size()),
-                   settings.n_threads);
-    require_finite("item_biases", factors.item_biases.data(), static_cast<Index>(factors.item_biases.size()),
-                   settings.n_threads);
+    constexpr const char* kRule = ": the given start must be finite";
+    require_finite("user_factors", factors.user_factors, kRule, settings.n_threads);
+    require_finite("item_factors", factors.item_factors, kRule, settings.n_threads);
+    require_finite("user_biases", factors.user_biases, kRule, settings.n_threads);
+    require_finite("item_biases", factors.item_biases, kRule, settings.n_threads);
   }
 }
 

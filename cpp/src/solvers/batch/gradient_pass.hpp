@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include "core/aligned.hpp"
@@ -45,8 +44,14 @@ class GradientPass {
                     T* user_gradient, T* item_gradient) const {
     const auto n_segments = static_cast<Index>(segments_.size()) - 1;
     const auto n_rows = static_cast<Index>(rows_.size()) - 1;
-    const Aligned<const T> V(item_factors.data(), ratings_.n_items * stride_, n_threads_);
-    const Aligned<T> item_sums(item_gradient, ratings_.n_items * stride_, n_threads_);
+    const Index size = ratings_.n_items * stride_;
+    AlignedBuffer<T> own_factors = own_unless_aligned(item_factors.data()),
+                     own_sums = own_unless_aligned(item_gradient);
+    if (own_factors.size() > 0) copy(item_factors.data(), own_factors.data(), size);
+    const T* const V = own_factors.size() > 0 ? own_factors.data() : item_factors.data();
+    T* const sums = own_sums.size() > 0 ? own_sums.data() : item_gradient;
+    parallel_chunks(size, kCopied, n_threads_,
+                    [&](Index begin, Index end, int) { std::fill(sums + begin, sums + end, T(0)); });
     std::vector<double> losses(static_cast<std::size_t>(n_rows));
     std::vector<RowState> states(static_cast<std::size_t>(resolve_threads(n_threads_)));
     run_wavefront(
@@ -55,12 +60,12 @@ class GradientPass {
           const auto r = static_cast<std::size_t>(row);
           auto& state = states[static_cast<std::size_t>(thread)];
           state.begin(ratings_, stride_, rows_[r], rows_[r + 1]);
-          losses[r] = differentiate(state, user_factors, V.data, offset, user_gradient);
+          losses[r] = differentiate(state, user_factors, V, offset, user_gradient);
         },
         [&](Index, Index segment, int thread) {
-          add_outer(states[static_cast<std::size_t>(thread)], user_factors, segment, item_sums.data);
+          add_outer(states[static_cast<std::size_t>(thread)], user_factors, segment, sums);
         });
-    if (item_sums.data != item_gradient) copy(item_sums.data, item_gradient, ratings_.n_items * stride_, n_threads_);
+    if (sums != item_gradient) copy(sums, item_gradient, size);
     double total = 0;
     for (const double loss : losses) total += loss;
     return total;
@@ -71,31 +76,18 @@ class GradientPass {
   // its cache, once a row block: large ones save more than they cost.
   static constexpr Index kLeastBlock = 1 << 15, kMostBlock = 1 << 18;
 
-  static void copy(const T* from, T* to, Index size, int n_threads) {
-    parallel_chunks(size, 1 << 18, n_threads,
+  static constexpr Index kCopied = 1 << 18;  // entries of a matrix that a thread copies at a time
+
+  void copy(const T* from, T* to, Index size) const {
+    parallel_chunks(size, kCopied, n_threads_,
                     [&](Index begin, Index end, int) { std::copy(from + begin, from + end, to + begin); });
   }
 
-  // A matrix to read, or (V not const) zeros to add to; in memory of its own where the given one is not aligned.
-  template <class V>
-  struct Aligned {
-    AlignedBuffer<T> own;
-    V* data;
-
-    Aligned(V* given, Index size, int n_threads) : data(given) {
-      T* writable = nullptr;
-      if (reinterpret_cast<std::uintptr_t>(given) % 64 != 0) {
-        own = AlignedBuffer<T>(size);
-        data = writable = own.data();
-      }
-      if constexpr (std::is_const_v<V>) {
-        if (writable != nullptr) copy(given, writable, size, n_threads);
-      } else {
-        parallel_chunks(size, 1 << 18, n_threads,
-                        [&](Index begin, Index end, int) { std::fill(data + begin, data + end, T(0)); });
-      }
-    }
-  };
+  // Memory for an items' matrix that is not aligned; none for one that is.
+  AlignedBuffer<T> own_unless_aligned(const T* given) const {
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(given) % kAlignment == 0;
+    return AlignedBuffer<T>(is_aligned ? 0 : ratings_.n_items * stride_);
+  }
 
   // What a thread keeps of the row block it works on.
   struct RowState {

@@ -93,7 +93,7 @@ class PairwiseFit {
     const double start = static_cast<double>(number);
     if (number > 0) user_schedule_.set_all(start + 0.5, settings_.n_threads);
     if (number > 0) item_schedule_.set_all(start + 0.5, settings_.n_threads);
-    const auto order = sgd::epoch_order(layout_.n_rows(), layout_.n_columns(), settings_.seed, number);
+    const auto order = stochastic::epoch_order(layout_.n_rows(), layout_.n_columns(), settings_.seed, number);
     std::vector<double> losses(order.size());
     const pairwise::Epoch<T> epoch{layout_, train_, settings_, number, users_, items_};
     run_ordered_blocks(
@@ -136,8 +136,8 @@ class PairwiseFit {
   Monitor<T>& monitor_;
   pairwise::Layout<T> layout_;
   std::vector<Code> codes_;  // 0, 1, ...: items lie as they are, for columns change with every epoch
-  sgd::Rows<T> users_, items_;
-  sgd::Schedule<T> user_schedule_, item_schedule_;
+  stochastic::Rows<T> users_, items_;
+  stochastic::Schedule<T> user_schedule_, item_schedule_;
   std::unique_ptr<pairwise::HeldOut<T>> held_out_;
 };
 

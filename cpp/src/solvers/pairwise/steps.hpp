@@ -19,8 +19,8 @@ struct Epoch {
   const RatingsView<T>& ratings;
   const Settings& settings;
   std::int64_t number;
-  sgd::Rows<T>& users;  ///< by position
-  sgd::Rows<T>& items;  ///< by code
+  stochastic::Rows<T>& users;  ///< by position
+  stochastic::Rows<T>& items;  ///< by code
 };
 
 /// The unit of work: a step for each rating of the block, in order. Returns the sum of the weighted losses, each

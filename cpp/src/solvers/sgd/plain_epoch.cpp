@@ -20,14 +20,14 @@ double sgd_epoch(const RatingsView<T>& ratings, MatrixView<T> user_factors, Matr
   require(std::isfinite(learning_rate), "learning_rate must be finite, not ", learning_rate);
   require_epoch(epoch);
   require_factors(ratings, user_factors, item_factors);
-  const auto blocks = sgd::make_blocks<T>(ratings, T(0), T(1), seed, n_threads);
-  sgd::Rows<T> users(user_factors, {}, blocks.user_at, T(1), T(1), n_threads);
-  sgd::Rows<T> items(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);
+  const auto blocks = stochastic::make_blocks<T>(ratings, T(0), T(1), seed, n_threads);
+  stochastic::Rows<T> users(user_factors, {}, blocks.user_at, T(1), T(1), n_threads);
+  stochastic::Rows<T> items(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);
   for (auto& row : users.rows) row.rate = static_cast<T>(learning_rate);
   for (auto& row : items.rows) row.rate = static_cast<T>(learning_rate);
-  const double total = sgd::run_blocks(blocks, sgd::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch),
-                                       users, items, {loss_loops<T>(Loss::squared, 0, ratings.weights == nullptr)},
-                                       n_threads, [](Block, Index) {});
+  const double total = stochastic::run_blocks(
+      blocks, stochastic::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch), users, items,
+      {loss_loops<T>(Loss::squared, 0, ratings.weights == nullptr)}, n_threads, [](Block, Index) {});
   users.publish(user_factors, {}, blocks.user_at, T(1), T(1), n_threads);
   items.publish(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);
   return total;
@@ -41,10 +41,10 @@ std::vector<Index> sgd_order(const RatingsView<T>& ratings, std::uint64_t seed, 
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<double>(i);
   const RatingsView<double> numbered{{ratings.n_users, ratings.n_items, ratings.offsets, ratings.items},
                                      numbers.data()};
-  const auto blocks = sgd::make_blocks<double>(numbered, 0, 1, seed, n_threads);
+  const auto blocks = stochastic::make_blocks<double>(numbered, 0, 1, seed, n_threads);
   std::vector<Index> order;
   order.reserve(numbers.size());
-  for (const Block block : sgd::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch)) {
+  for (const Block block : stochastic::epoch_order(blocks.n_rows(), blocks.n_columns(), seed, epoch)) {
     const auto at = static_cast<std::size_t>(block.row * blocks.n_columns() + block.column);
     const Index begin = blocks.offsets[at], n = blocks.offsets[at + 1] - begin, strip = n / kSgdStrips;
     const auto take = [&](Index i) {

@@ -41,8 +41,8 @@ class SgdFit {
         bias_scale_(static_cast<T>(1 / deviation_)),
         unit_(objective_unit(settings_.loss, deviation_)),
         shifts_values_(is_of_ratings(settings_.loss)),
-        blocks_(sgd::make_blocks<T>(task.train, shifts_values_ ? static_cast<T>(task.moments.center) : T(0),
-                                    bias_scale_, settings_.seed, settings_.n_threads)),
+        blocks_(stochastic::make_blocks<T>(task.train, shifts_values_ ? static_cast<T>(task.moments.center) : T(0),
+                                           bias_scale_, settings_.seed, settings_.n_threads)),
         steps_(steps()),
         users_(task.factors.user_factors, task.factors.user_biases, blocks_.user_at, factor_scale_, bias_scale_,
                settings_.n_threads),
@@ -72,7 +72,7 @@ class SgdFit {
 
  private:
   double run_epoch(std::int64_t epoch) {
-    const auto order = sgd::epoch_order(blocks_.n_rows(), blocks_.n_columns(), settings_.seed, epoch);
+    const auto order = stochastic::epoch_order(blocks_.n_rows(), blocks_.n_columns(), settings_.seed, epoch);
     // In the first epoch the rates fall so fast that each block sets them anew; later once an epoch is enough.
     if (epoch > 0) {
       const double time = static_cast<double>(epoch) + 0.5;
@@ -86,7 +86,7 @@ class SgdFit {
       user_schedule_.set(blocks_.user_bounds[row], blocks_.user_bounds[row + 1], time);
       item_schedule_.set(blocks_.item_bounds[column], blocks_.item_bounds[column + 1], time);
     };
-    return sgd::run_blocks(blocks_, order, users_, items_, steps_, settings_.n_threads, before);
+    return stochastic::run_blocks(blocks_, order, users_, items_, steps_, settings_.n_threads, before);
   }
 
   /// Whether mu is subtracted from the ratings; otherwise it is added to the estimates.
@@ -94,10 +94,11 @@ class SgdFit {
     return loss == Loss::squared || loss == Loss::absolute || loss == Loss::huber;
   }
 
-  sgd::Steps<T> steps() const {
+  stochastic::Steps<T> steps() const {
     const bool is_plain = task_.train.weights == nullptr && !settings_.nonnegative &&
                           settings_.l1_regularization.user == 0 && settings_.l1_regularization.item == 0;
-    sgd::Steps<T> steps{loss_loops<T>(settings_.loss, loss_parameter(settings_, task_.moments) / deviation_, is_plain)};
+    stochastic::Steps<T> steps{
+        loss_loops<T>(settings_.loss, loss_parameter(settings_, task_.moments) / deviation_, is_plain)};
     if (!shifts_values_) steps.offset = static_cast<T>(task_.moments.center / deviation_);
     steps.damping_threshold = static_cast<T>(kDampingThreshold);
     if (settings_.nonnegative) steps.negative_part = 0;
@@ -106,8 +107,9 @@ class SgdFit {
   }
 
   /// The objective divided by its unit c has lambda s / c in the place of lambda, kappa sqrt(s) / c, beta s^2 / c.
-  sgd::Schedule<T> make_schedule(sgd::Rows<T>& rows, const std::vector<Index>& counts, double regularization,
-                                 double bias_regularization, double l1_regularization) const {
+  stochastic::Schedule<T> make_schedule(stochastic::Rows<T>& rows, const std::vector<Index>& counts,
+                                        double regularization, double bias_regularization,
+                                        double l1_regularization) const {
     const double s = deviation_, c = unit_;
     return {rows,
             counts,
@@ -139,10 +141,10 @@ class SgdFit {
   T factor_scale_, bias_scale_;
   double unit_;
   bool shifts_values_;
-  sgd::Blocks<T> blocks_;
-  sgd::Steps<T> steps_;
-  sgd::Rows<T> users_, items_;
-  sgd::Schedule<T> user_schedule_, item_schedule_;
+  stochastic::Blocks<T> blocks_;
+  stochastic::Steps<T> steps_;
+  stochastic::Rows<T> users_, items_;
+  stochastic::Schedule<T> user_schedule_, item_schedule_;
 };
 
 }  // namespace

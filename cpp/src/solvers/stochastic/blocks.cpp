@@ -9,7 +9,7 @@
 #include "core/partition.hpp"
 #include "core/shuffle.hpp"
 
-namespace matfac::sgd {
+namespace matfac::stochastic {
 namespace {
 
 constexpr Index kMostRows = 32, kMostColumns = 16;
@@ -163,4 +163,4 @@ std::vector<Block> epoch_order(Index n_rows, Index n_columns, std::uint64_t seed
 template Blocks<float> make_blocks(const RatingsView<float>&, float, float, std::uint64_t, int);
 template Blocks<double> make_blocks(const RatingsView<double>&, double, double, std::uint64_t, int);
 
-}  // namespace matfac::sgd
+}  // namespace matfac::stochastic

@@ -6,7 +6,7 @@
 #include "core/ordered_blocks.hpp"
 #include "matfac/ratings.hpp"
 
-namespace matfac::sgd {
+namespace matfac::stochastic {
 
 /// The ratings laid out for stochastic descent: users in a random order, items by falling number of ratings (in a
 /// random order where equal), cut into a grid of blocks with about equally many ratings a row and a column; inside a
@@ -41,4 +41,4 @@ Blocks<T> make_blocks(const RatingsView<T>& ratings, T shift, T scale, std::uint
 /// grid row and column once, so that the blocks of a round are independent.
 std::vector<Block> epoch_order(Index n_rows, Index n_columns, std::uint64_t seed, std::int64_t epoch);
 
-}  // namespace matfac::sgd
+}  // namespace matfac::stochastic

@@ -4,7 +4,7 @@
 
 #include "core/parallel.hpp"
 
-namespace matfac::sgd {
+namespace matfac::stochastic {
 
 template <class T>
 Rows<T>::Rows(MatrixView<T> source, std::span<T> biases, const std::vector<Code>& code_at, T factor_scale, T bias_scale,
@@ -39,4 +39,4 @@ void Rows<T>::publish(MatrixView<T> target, std::span<T> biases, const std::vect
 template struct Rows<float>;
 template struct Rows<double>;
 
-}  // namespace matfac::sgd
+}  // namespace matfac::stochastic

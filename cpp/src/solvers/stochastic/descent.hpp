@@ -8,7 +8,7 @@
 #include "solvers/loss_loops.hpp"
 #include "solvers/stochastic/blocks.hpp"
 
-namespace matfac::sgd {
+namespace matfac::stochastic {
 
 /// One side's rows in the order of the blocks: padded factors, and the biases and rates beside them.
 template <class T>
@@ -68,4 +68,4 @@ double run_blocks(const Blocks<T>& blocks, const std::vector<Block>& order, Rows
   return total;
 }
 
-}  // namespace matfac::sgd
+}  // namespace matfac::stochastic

@@ -6,7 +6,7 @@
 #include "core/sum.hpp"
 #include "regularizers/l2.hpp"
 
-namespace matfac::sgd {
+namespace matfac::stochastic {
 namespace {
 
 constexpr double kFactorDecay = 1.0 / 50;
@@ -75,4 +75,4 @@ double Schedule<T>::penalty(int n_threads) const {
 template class Schedule<float>;
 template class Schedule<double>;
 
-}  // namespace matfac::sgd
+}  // namespace matfac::stochastic

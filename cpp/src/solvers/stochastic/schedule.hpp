@@ -4,7 +4,7 @@
 
 #include "solvers/stochastic/descent.hpp"
 
-namespace matfac::sgd {
+namespace matfac::stochastic {
 
 /// What the rows of one side are to be kept from, in the units of the steps.
 struct RowPenalty {
@@ -38,4 +38,4 @@ class Schedule {
   RowPenalty penalty_;
 };
 
-}  // namespace matfac::sgd
+}  // namespace matfac::stochastic
