@@ -13,7 +13,7 @@ PEERS = ("NumPy + SciPy", "PyTorch sparse CSR")
 def run(session: Session) -> None:
     for n_factors in session.factors(64):
         params = {"n_factors": n_factors}
-        names = (OURS, OURS + " residuals + gradients", *PEERS)
+        names = (OURS, OURS + " with the residuals", *PEERS)
         ours, both, *peers = session.compare([Entry("gradients", name, params) for name in names])
         work = f"residuals and gradients, F = {n_factors}"
         target = session.against_peer(targets.GRADIENTS)

@@ -1,5 +1,7 @@
 #include "matfac/operations.hpp"
 
+#include <optional>
+
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "matfac/error.hpp"
@@ -21,13 +23,18 @@ MatrixView<const T> as_matrix(std::span<const T> values) {
 }
 
 template <class T>
+std::span<const T> values_of(const RatingsView<T>& ratings) {
+  return {ratings.values, static_cast<std::size_t>(ratings.nnz())};
+}
+
+template <class T>
 void bound_residuals(const BoundRatings<T>& ratings, const Array<T>& user_factors, const Array<T>& item_factors,
                      Array<T> out, int n_threads) {
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const auto result = mutable_vector(out, "out");
   const auto target = as_matrix<T>(result);
   if (overlap<T>(target, users) || overlap<T>(target, items) ||
-      overlap<T>(target, as_matrix<T>({ratings.view.values, static_cast<std::size_t>(ratings.view.nnz())}))) {
+      overlap<T>(target, as_matrix<T>(values_of(ratings.view)))) {
     throw InvalidArgument("out must not share memory with the factors or the ratings: give an array of its own");
   }
   const py::gil_scoped_release release;
@@ -46,7 +53,7 @@ double bound_loss(const BoundRatings<T>& ratings, const Array<T>& user_factors, 
 template <class T>
 double bound_gradients(const BoundRatings<T>& ratings, const Array<T>& user_factors, const Array<T>& item_factors,
                        Array<T> user_gradient, Array<T> item_gradient, int n_threads, const std::string& loss_name,
-                       double huber_threshold) {
+                       double huber_threshold, std::optional<Array<T>> derivatives) {
   const LossFunction function{loss_from_name(loss_name), huber_threshold};
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const auto user_out = mutable_matrix(user_gradient, "user_gradient");
@@ -55,8 +62,14 @@ double bound_gradients(const BoundRatings<T>& ratings, const Array<T>& user_fact
       overlap<T>(item_out, items) || overlap<T>(user_out, item_out)) {
     throw InvalidArgument("out must not share memory with the factors or with itself: give arrays of its own");
   }
+  const auto all = derivatives ? mutable_vector(*derivatives, "derivatives") : std::span<T>();
+  const auto found = as_matrix<T>(all);
+  if (overlap<T>(found, users) || overlap<T>(found, items) || overlap<T>(found, user_out) ||
+      overlap<T>(found, item_out) || overlap<T>(found, as_matrix<T>(values_of(ratings.view)))) {
+    throw InvalidArgument("derivatives must not share memory with another argument: give an array of its own");
+  }
   const py::gil_scoped_release release;
-  return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads, function);
+  return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads, function, all);
 }
 
 template <class T>
@@ -101,7 +114,8 @@ void register_operations_of(py::module_& m) {
   m.def("residuals", &bound_residuals<T>, "ratings"_a, u, v, "out"_a.noconvert(), "n_threads"_a);
   m.def("loss", &bound_loss<T>, "ratings"_a, u, v, "n_threads"_a, "loss"_a = "squared", "huber_threshold"_a = 1.0);
   m.def("gradients", &bound_gradients<T>, "ratings"_a, u, v, "user_gradient"_a.noconvert(),
-        "item_gradient"_a.noconvert(), "n_threads"_a, "loss"_a = "squared", "huber_threshold"_a = 1.0);
+        "item_gradient"_a.noconvert(), "n_threads"_a, "loss"_a = "squared", "huber_threshold"_a = 1.0,
+        "derivatives"_a.noconvert() = py::none());
   m.def("pair_gradients", &bound_pair_gradients<T>, "rating"_a, "user_row"_a.noconvert(), "item_row"_a.noconvert(),
         "user_gradient"_a.noconvert(), "item_gradient"_a.noconvert());
   m.def("batch_step", &bound_batch_step<T>, "ratings"_a, u, v, "learning_rate"_a, "n_threads"_a);

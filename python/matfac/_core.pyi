@@ -307,6 +307,7 @@ def gradients(
     n_threads: typing.SupportsInt | typing.SupportsIndex,
     loss: str = "squared",
     huber_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+    derivatives: numpy.typing.NDArray[typing.Any] | None = None,
 ) -> float: ...
 def load_model(path: typing.Any, verify_checksum: bool = True) -> dict[str, typing.Any]:
     """

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from matfac import _core
 from matfac._coerce import (
     FLOATS,
+    aligned_empty,
     as_native,
     check_shape,
     flag,
@@ -262,9 +263,13 @@ class Estimator(Parameters, FactorModel):
         }
         if settings.biases:
             shapes |= {"user_biases": (train.n_users,), "item_biases": (train.n_items,)}
-        given = () if isinstance(self.init, str) else self._given_start(shapes, dtype)
-        make = np.empty if isinstance(self.init, str) else np.zeros
-        arrays = [*given, *(make(shape, dtype) for shape in list(shapes.values())[len(given) :])]
+        given = [] if isinstance(self.init, str) else self._given_start(shapes, dtype)
+        arrays = given + [
+            aligned_empty(shape, dtype) for shape in list(shapes.values())[len(given) :]
+        ]
+        if given:
+            for biases in arrays[len(given) :]:
+                biases[:] = 0
         users, items, *biases = arrays
         return (users, items, biases[0], biases[1]) if biases else (users, items, None, None)
 
@@ -282,10 +287,12 @@ class Estimator(Parameters, FactorModel):
         arrays = []
         for (name, shape), array in zip(shapes.items(), self.init, strict=False):
             try:
-                arrays.append(np.array(array, dtype, order="C"))
+                numbers = np.asarray(array, dtype)
             except (TypeError, ValueError):
                 raise ValueError(f"init: {name} is not an array of numbers") from None
-            check_shape(arrays[-1], shape, f"init: {name}")
+            check_shape(numbers, shape, f"init: {name}")
+            arrays.append(aligned_empty(shape, dtype))
+            arrays[-1][:] = numbers
         return arrays
 
     def _keep(

@@ -111,6 +111,7 @@ def gradients(
     loss: str = "squared",
     huber_threshold: float = 1.0,
     out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    derivatives: NDArray[Any] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the gradients of the loss, ∂L/∂U = E V and ∂L/∂V = Eᵀ U.
@@ -126,6 +127,9 @@ def gradients(
         As for `loss`. At the kinks of ``"absolute"`` and ``"hinge"`` the derivative is 0.
     out : pair of ndarrays, shapes (N, F) and (M, F), optional
         Where to write them; no part of U or V.
+    derivatives : ndarray, shape (nnz,), optional
+        Where to write E too, aligned with ``R.values`` (CSR order): without weights the `residuals`
+        for ``"squared"``, for which nothing is computed twice then.
 
     Returns
     -------
@@ -142,8 +146,10 @@ def gradients(
         raise ValueError(f"out must be a pair of arrays, got {len(given)}")
     user_out = output_array(given[0], users.shape, dtype, "out[0]")
     item_out = output_array(given[1], items.shape, dtype, "out[1]")
+    if derivatives is not None:
+        derivatives = output_array(derivatives, (R.nnz,), dtype, "derivatives")
     native, count = native_ratings(R, dtype), threads(n_threads)
-    _core.gradients(native, users, items, user_out, item_out, count, *function)
+    _core.gradients(native, users, items, user_out, item_out, count, *function, derivatives)
     return user_out, item_out
 
 

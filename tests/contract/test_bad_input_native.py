@@ -165,6 +165,12 @@ def test_places_for_results_that_do_not_fit_are_refused(p):
         refused(error, "out", mf.gradients, p.R, p.U, p.V, out=pair)
     dV.flags.writeable = False
     refused(ValueError, r"out\[1\].*writeable", mf.gradients, p.R, p.U, p.V, out=(dU, dV))
+    for derivatives, error in (
+        (np.empty(p.R.nnz + 1, "float32"), ValueError),
+        (np.empty(2 * p.R.nnz, "float32")[::2], ValueError),
+        (np.empty(p.R.nnz), TypeError),
+    ):
+        refused(error, "derivatives", mf.gradients, p.R, p.U, p.V, derivatives=derivatives)
 
 
 def test_results_must_not_overlap_what_is_read(p):
@@ -180,6 +186,14 @@ def test_results_must_not_overlap_what_is_read(p):
     U, V = np.ones((6, 16), "float32"), np.ones((4, 16), "float32")
     refused(ValueError, "share memory", mf.residuals, R, U, V, out=U.reshape(-1)[: R.nnz])
     refused(ValueError, "share memory", mf.residuals, R, U, V, out=V.reshape(-1)[: R.nnz])
+    for shared in (U, V):
+        derivatives = shared.reshape(-1)[: R.nnz]
+        refused(ValueError, "share memory", mf.gradients, R, U, V, derivatives=derivatives)
+    dU, dV = np.empty_like(U), np.empty_like(V)
+    derivatives = dU.reshape(-1)[: R.nnz]
+    refused(
+        ValueError, "share memory", mf.gradients, R, U, V, out=(dU, dV), derivatives=derivatives
+    )
 
 
 def test_pairs_that_do_not_fit_are_refused():

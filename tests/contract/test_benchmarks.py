@@ -134,7 +134,7 @@ def test_contenders_run_in_processes_of_their_own(folder: Path) -> None:
     report = run(folder, "gradients", "--only", "matfac")
     assert [result["contender"] for result in report["results"]][:2] == [
         "matfac",
-        "matfac residuals + gradients",
+        "matfac with the residuals",
     ]
     for result in report["results"]:
         (sample,) = result["samples"]

@@ -55,7 +55,10 @@ def check(p: Problem, loss: str, *, weighted: bool) -> None:
     scales = np.zeros_like(x.U), np.zeros_like(x.V)
     np.add.at(scales[0], users, terms[:, None] * (np.abs(x.V[x.R.items]) + 1e-9))
     np.add.at(scales[1], x.R.items, terms[:, None] * (np.abs(x.U[users]) + 1e-9))
-    found, expected = mf.gradients(p.R, p.U, p.V, **options), reference.gradients(*twin)
+    e = np.empty(p.R.nnz, p.dtype)
+    found = mf.gradients(p.R, p.U, p.V, derivatives=e, **options)
+    assert_near(e, reference.derivatives(*twin), "sum", p.dtype, terms)
+    expected = reference.gradients(*twin)
     for side, side_scale in enumerate(scales):
         assert_near(found[side], expected[side], "sum", p.dtype, side_scale)
 

@@ -85,6 +85,10 @@ def test_results_are_written_to_out(n_factors, dtype):
     assert found[0] is dU and found[1] is dV
     expected = mf.gradients(p.R, p.U, p.V)
     assert np.array_equal(dU, expected[0]) and np.array_equal(dV, expected[1])
+    derivatives = np.empty_like(e)
+    found = mf.gradients(p.R, p.U, p.V, derivatives=derivatives)
+    assert np.array_equal(derivatives, e)  # of the squared loss: the residuals, bit for bit
+    assert np.array_equal(found[0], dU) and np.array_equal(found[1], dV)
 
 
 def test_arguments_are_not_changed(dtype):

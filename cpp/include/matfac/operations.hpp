@@ -31,13 +31,14 @@ MATFAC_API double loss(const RatingsView<T>& ratings, MatrixView<const T> user_f
                        MatrixView<const T> item_factors, int n_threads = 0, const LossFunction& loss = {});
 
 /// Overwrites `user_gradient` (n_users x F) with E V and `item_gradient` (n_items x F) with E^T U; returns L. With
-/// another loss E holds its derivatives at the estimates.
-/// Cost: 6F flop a rating, one pass over the ratings; memory beyond the result: where the items' rows exceed a cache,
-/// a copy of them and of some 100 000 ratings a thread.
+/// another loss E holds its derivatives at the estimates (each times the rating's weight, if there are weights). E
+/// itself is written to `derivatives` (nnz entries, aligned with the entries of R), unless that is empty. Cost: 6F flop
+/// a rating, one pass over the ratings. Memory beyond the result: a number for each of at most some 260 000 ratings a
+/// thread, and copies of matrices whose F is not a multiple of 64 bytes or (the items') whose data do not begin at one.
 template <class T>
 MATFAC_API double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
                             MatrixView<const T> item_factors, MatrixView<T> user_gradient, MatrixView<T> item_gradient,
-                            int n_threads = 0, const LossFunction& loss = {});
+                            int n_threads = 0, const LossFunction& loss = {}, std::span<T> derivatives = {});
 
 /// The gradients of one pair's loss 1/2 (rating - u.v)^2: du = -(rating - u.v) v, dv = -(rating - u.v) u.
 /// All four spans have the same length. Returns the residual u.v - rating.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 
 #include "core/aligned.hpp"
 #include "core/parallel.hpp"
@@ -8,15 +9,21 @@
 
 namespace matfac {
 
+/// How the rows of a matrix are visited. Rows that are fetched from anywhere must begin at a line of the cache: a row
+/// that begins within one lies on one line more, and every other register of it across two. NumPy's large arrays begin
+/// 16 bytes after a line.
+enum class Access { in_order, anywhere };
+
 /// A dense matrix whose rows are padded with zeros to whole vectors, as the kernels want them. It borrows the memory of
 /// a view that already fits (no copy) and owns a copy otherwise.
 template <class T>
 class PaddedMatrix {
  public:
-  /// Reads `source`, borrowing where the row length fits.
-  PaddedMatrix(MatrixView<T> source, int n_threads)
+  /// Reads `source`, borrowing where the row length fits (and its beginning, for rows from anywhere).
+  PaddedMatrix(MatrixView<T> source, int n_threads, Access access = Access::in_order)
       : source_(source), stride_(padded<std::remove_const_t<T>>(source.cols)) {
-    if (stride_ == source.cols) {
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(source.data) % kAlignment == 0;
+    if (stride_ == source.cols && (is_aligned || access == Access::in_order)) {
       data_ = source.data;
       return;
     }

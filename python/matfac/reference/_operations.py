@@ -32,12 +32,19 @@ def loss(R: Rows, U: Array, V: Array, loss: str = "squared", threshold: float = 
     return float(np.sum(weights_of(R) * loss_values(loss, R.values, x, threshold)))
 
 
+def derivatives(
+    R: Rows, U: Array, V: Array, loss: str = "squared", threshold: float = 1.0
+) -> Array:
+    """Return E, the derivatives of the weighted losses by the estimates, (nnz,)."""
+    e: Array = weights_of(R) * loss_derivatives(loss, R.values, products(R, U, V), threshold)
+    return e
+
+
 def gradients(
     R: Rows, U: Array, V: Array, loss: str = "squared", threshold: float = 1.0
 ) -> tuple[Array, Array]:
     """Return ∂L/∂U = E V, (N, F), and ∂L/∂V = Eᵀ U, (M, F); E holds the derivatives."""
-    users, x = user_codes(R), products(R, U, V)
-    e = (weights_of(R) * loss_derivatives(loss, R.values, x, threshold))[:, None]
+    users, e = user_codes(R), derivatives(R, U, V, loss, threshold)[:, None]
     dU, dV = np.zeros_like(U), np.zeros_like(V)
     np.add.at(dU, users, e * V[R.items])
     np.add.at(dV, R.items, e * U[users])

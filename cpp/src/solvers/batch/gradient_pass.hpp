@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <vector>
 
 #include "core/aligned.hpp"
@@ -22,9 +21,7 @@ namespace matfac {
 /// twice: each keeps its other operand in registers, and its fetching ahead is not in the way of the other's.
 ///
 /// The order of the additions is that of a serial loop, to an item's row by user, to a user's row by item: it depends
-/// on the ratings alone. Beside the gradients it takes a number for each rating of a row block, for each thread, and a
-/// copy of the items' matrices where they do not begin at a line of the cache (NumPy's do not): a row would lie on one
-/// line more, and every other register across two.
+/// on the ratings alone. Beside the gradients it takes a number for each rating of a row block, for each thread.
 template <class T>
 class GradientPass {
  public:
@@ -40,18 +37,13 @@ class GradientPass {
   }
 
   /// user_gradient := d(loss)/dU, item_gradient := d(loss)/dV; returns the loss. `offset` is added to every estimate.
+  /// The derivatives G are written to `derivatives`, if it is given. The items' rows are fetched in any order (Access).
   double operator()(const PaddedMatrix<const T>& user_factors, const PaddedMatrix<const T>& item_factors, T offset,
-                    T* user_gradient, T* item_gradient) const {
+                    T* user_gradient, T* item_gradient, T* derivatives = nullptr) const {
     const auto n_segments = static_cast<Index>(segments_.size()) - 1;
     const auto n_rows = static_cast<Index>(rows_.size()) - 1;
-    const Index size = ratings_.n_items * stride_;
-    AlignedBuffer<T> own_factors = own_unless_aligned(item_factors.data()),
-                     own_sums = own_unless_aligned(item_gradient);
-    if (own_factors.size() > 0) copy(item_factors.data(), own_factors.data(), size);
-    const T* const V = own_factors.size() > 0 ? own_factors.data() : item_factors.data();
-    T* const sums = own_sums.size() > 0 ? own_sums.data() : item_gradient;
-    parallel_chunks(size, kCopied, n_threads_,
-                    [&](Index begin, Index end, int) { std::fill(sums + begin, sums + end, T(0)); });
+    parallel_chunks(ratings_.n_items * stride_, kCleared, n_threads_,
+                    [&](Index begin, Index end, int) { std::fill(item_gradient + begin, item_gradient + end, T(0)); });
     std::vector<double> losses(static_cast<std::size_t>(n_rows));
     std::vector<RowState> states(static_cast<std::size_t>(resolve_threads(n_threads_)));
     run_wavefront(
@@ -59,13 +51,12 @@ class GradientPass {
         [&](Index row, int thread) {
           const auto r = static_cast<std::size_t>(row);
           auto& state = states[static_cast<std::size_t>(thread)];
-          state.begin(ratings_, stride_, rows_[r], rows_[r + 1]);
-          losses[r] = differentiate(state, user_factors, V, offset, user_gradient);
+          state.begin(ratings_, stride_, rows_[r], rows_[r + 1], derivatives);
+          losses[r] = differentiate(state, user_factors, item_factors, offset, user_gradient);
         },
         [&](Index, Index segment, int thread) {
-          add_outer(states[static_cast<std::size_t>(thread)], user_factors, segment, sums);
+          add_outer(states[static_cast<std::size_t>(thread)], user_factors, segment, item_gradient);
         });
-    if (sums != item_gradient) copy(sums, item_gradient, size);
     double total = 0;
     for (const double loss : losses) total += loss;
     return total;
@@ -76,51 +67,46 @@ class GradientPass {
   // its cache, once a row block: large ones save more than they cost.
   static constexpr Index kLeastBlock = 1 << 15, kMostBlock = 1 << 18;
 
-  static constexpr Index kCopied = 1 << 18;  // entries of a matrix that a thread copies at a time
-
-  void copy(const T* from, T* to, Index size) const {
-    parallel_chunks(size, kCopied, n_threads_,
-                    [&](Index begin, Index end, int) { std::copy(from + begin, from + end, to + begin); });
-  }
-
-  // Memory for an items' matrix that is not aligned; none for one that is.
-  AlignedBuffer<T> own_unless_aligned(const T* given) const {
-    const bool is_aligned = reinterpret_cast<std::uintptr_t>(given) % kAlignment == 0;
-    return AlignedBuffer<T>(is_aligned ? 0 : ratings_.n_items * stride_);
-  }
+  static constexpr Index kCleared = 1 << 18;  // entries of a matrix that a thread clears at a time
 
   // What a thread keeps of the row block it works on.
   struct RowState {
-    Index first = 0, last = 0;   // users
-    Index start = 0;             // the first of their ratings
-    std::vector<T> derivatives;  // of the block's ratings
-    std::vector<Index> cursors;  // of each user: the next rating
-    AlignedBuffer<T> row, sum;   // of one user
+    Index first = 0, last = 0;       // users
+    Index start = 0;                 // the first of their ratings
+    T* derivatives = nullptr;        // of the block's ratings
+    std::vector<T> own_derivatives;  // where nobody wants to have them
+    std::vector<Index> cursors;      // of each user: the next rating
+    AlignedBuffer<T> row, sum;       // of one user
 
-    void begin(const RatingsView<T>& ratings, Index stride, Index first_user, Index last_user) {
+    void begin(const RatingsView<T>& ratings, Index stride, Index first_user, Index last_user, T* all_derivatives) {
       if (row.size() == 0) row = AlignedBuffer<T>(stride);
       if (sum.size() == 0) sum = AlignedBuffer<T>(stride);
       first = first_user;
       last = last_user;
       start = ratings.offsets[first];
-      const auto n_ratings = static_cast<std::size_t>(ratings.offsets[last] - start);
-      if (derivatives.size() < n_ratings) derivatives.resize(n_ratings);
+      if (all_derivatives != nullptr) {
+        derivatives = all_derivatives + start;
+      } else {
+        const auto n_ratings = static_cast<std::size_t>(ratings.offsets[last] - start);
+        if (own_derivatives.size() < n_ratings) own_derivatives.resize(n_ratings);
+        derivatives = own_derivatives.data();
+      }
       cursors.assign(ratings.offsets + first, ratings.offsets + last);
     }
   };
 
   // G, and the block's rows of G V; returns its loss.
-  double differentiate(RowState& state, const PaddedMatrix<const T>& user_factors, const T* item_factors, T offset,
-                       T* user_gradient) const {
+  double differentiate(RowState& state, const PaddedMatrix<const T>& user_factors,
+                       const PaddedMatrix<const T>& item_factors, T offset, T* user_gradient) const {
     double loss = 0;
     for (Index n = state.first; n < state.last; ++n) {
       const Index begin = ratings_.offsets[n];
       std::copy_n(user_factors.row(n), stride_, state.row.data());
       std::fill_n(state.sum.data(), stride_, T(0));
       loops_.kernels->row_gradient(
-          loops_.loss, state.row.data(), item_factors, stride_, ratings_.items + begin, ratings_.values + begin,
+          loops_.loss, state.row.data(), item_factors.data(), stride_, ratings_.items + begin, ratings_.values + begin,
           ratings_.weights != nullptr ? ratings_.weights + begin : nullptr, offset, ratings_.offsets[n + 1] - begin,
-          state.derivatives.data() + (begin - state.start), state.sum.data(), &loss);
+          state.derivatives + (begin - state.start), state.sum.data(), &loss);
       std::copy_n(state.sum.data(), stride_, user_gradient + n * stride_);
     }
     return loss;
@@ -138,8 +124,8 @@ class GradientPass {
         while (cursor < row_end && ratings_.items[cursor] < item_end) ++cursor;
       }
       if (cursor == begin) continue;
-      kernels<T>().add_outer(state.derivatives.data() + (begin - state.start), user_factors.row(n),
-                             ratings_.items + begin, cursor - begin, stride_, item_gradient);
+      kernels<T>().add_outer(state.derivatives + (begin - state.start), user_factors.row(n), ratings_.items + begin,
+                             cursor - begin, stride_, item_gradient);
     }
   }
 

@@ -63,15 +63,17 @@ double loss(const RatingsView<T>& ratings, MatrixView<const T> user_factors, Mat
 
 template <class T>
 double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
-                 MatrixView<T> user_gradient, MatrixView<T> item_gradient, int n_threads,
-                 const LossFunction& function) {
+                 MatrixView<T> user_gradient, MatrixView<T> item_gradient, int n_threads, const LossFunction& function,
+                 std::span<T> derivatives) {
   require_factors(ratings, user_factors, item_factors);
   require_shape("user_gradient", user_gradient, user_factors.rows, user_factors.cols);
   require_shape("item_gradient", item_gradient, item_factors.rows, item_factors.cols);
-  const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
-  PaddedMatrix<T> user_out(user_gradient, n_threads), item_out(item_gradient, n_threads);
+  if (!derivatives.empty()) require_length("derivatives", derivatives, ratings.nnz());
+  const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads, Access::anywhere);
+  PaddedMatrix<T> user_out(user_gradient, n_threads), item_out(item_gradient, n_threads, Access::anywhere);
   const GradientPass<T> pass(ratings, loops_for(ratings, function, n_threads), users.stride(), n_threads);
-  const double total = pass(users, items, T(0), user_out.data(), item_out.data());
+  const double total = pass(users, items, T(0), user_out.data(), item_out.data(),
+                            derivatives.empty() ? nullptr : derivatives.data());
   user_out.write_back(n_threads);
   item_out.write_back(n_threads);
   return total;
@@ -119,7 +121,7 @@ double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, Mat
   template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int,                \
                                   const LossFunction&);                                                                \
   template MATFAC_API double gradients(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, MatrixView<T>, \
-                                       MatrixView<T>, int, const LossFunction&);                                       \
+                                       MatrixView<T>, int, const LossFunction&, std::span<T>);                         \
   template MATFAC_API T pair_gradients(T, std::span<const T>, std::span<const T>, std::span<T>, std::span<T>);         \
   template MATFAC_API double batch_step(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, int);
 MATFAC_INSTANTIATE(float)
