@@ -264,12 +264,11 @@ class Estimator(Parameters, FactorModel):
         if settings.biases:
             shapes |= {"user_biases": (train.n_users,), "item_biases": (train.n_items,)}
         given = [] if isinstance(self.init, str) else self._given_start(shapes, dtype)
-        arrays = given + [
-            aligned_empty(shape, dtype) for shape in list(shapes.values())[len(given) :]
-        ]
+        missing = list(shapes.values())[len(given) :]
+        arrays = [*given, *(aligned_empty(shape, dtype) for shape in missing)]
         if given:
-            for biases in arrays[len(given) :]:
-                biases[:] = 0
+            for array in arrays[len(given) :]:  # biases
+                array[:] = 0
         users, items, *biases = arrays
         return (users, items, biases[0], biases[1]) if biases else (users, items, None, None)
 
