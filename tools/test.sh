@@ -2,7 +2,8 @@
 # Builds matfac with its C++ tests into a virtual environment of its own (.venv-test) and runs all the tests:
 #   sh tools/test.sh [arguments of pytest]
 # Needs Python 3.10 or later; what else is missing is installed with apt-get, and the test tools with pip. The core is
-# compiled once, into build/test, for the wheel and the C++ tests alike; a second run compiles what has changed.
+# compiled once, into build/test, for the wheel and the C++ tests alike; a second run compiles what has changed. A process
+# for each processor tests; "--numprocesses 0" at the end: one.
 # MATFAC_STRICT=1 makes warnings of the compiler errors. MATFAC_DATA is the folder of the real data sets (../shared/data).
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,5 +29,5 @@ PATH=$PWD/.venv-test/bin:$PATH .venv-test/bin/python -m pip install --quiet --no
 
 stage 'testing'
 MATFAC_CPP_TESTS=$PWD/$build/cpp/tests/matfac_tests \
-  MATFAC_SERVICE=$PWD/$build/cpp/examples/service/matfac_service .venv-test/bin/pytest "$@"
+  MATFAC_SERVICE=$PWD/$build/cpp/examples/service/matfac_service .venv-test/bin/pytest --numprocesses auto --dist loadgroup "$@"
 stage

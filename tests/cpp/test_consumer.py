@@ -31,7 +31,10 @@ KINDS = ("shared", "static")
 
 ALL = os.environ.get("MATFAC_CONSUMERS") == "all"
 
-pytestmark = pytest.mark.skipif(find_tests() is None and not ALL, reason=NOT_BUILT)
+pytestmark = [
+    pytest.mark.skipif(find_tests() is None and not ALL, reason=NOT_BUILT),
+    pytest.mark.xdist_group("consumers"),
+]
 
 
 def run(*command: object, succeeds: bool = True, **environment: str) -> str:

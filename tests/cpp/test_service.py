@@ -20,7 +20,10 @@ from native_build import SERVICE_NOT_BUILT, find_service
 
 import matfac as mf
 
-pytestmark = pytest.mark.skipif(find_service() is None, reason=SERVICE_NOT_BUILT)
+pytestmark = [
+    pytest.mark.skipif(find_service() is None, reason=SERVICE_NOT_BUILT),
+    pytest.mark.xdist_group("service"),
+]
 
 TIMEOUT = 60
 JSON = {"Content-Type": "application/json"}
