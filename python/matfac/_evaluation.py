@@ -323,6 +323,8 @@ class _Listed:
         self.catalogue = test if train is None else train
         self.relevant = _aligned(test, None, self.catalogue.item_ids, "train")
         self.users = _users_of(self.relevant)
+        if exclude_seen and train is not None:
+            self.relevant = _without(self.relevant, train)
 
     def lists(self, n: int) -> _Lists:
         n_items = self.catalogue.n_items
@@ -373,6 +375,16 @@ class _Listed:
 def _known_part(train: Ratings, model: FactorModel) -> Ratings:
     """Return what ``train`` says of the model's users and items."""
     return train.aligned_to(user_ids=model.user_ids_, item_ids=model.item_ids_)[0]
+
+
+def _without(relevant: Ratings, train: Ratings) -> Ratings:
+    """Return what of ``relevant`` is not in ``train``."""
+    seen, _ = train.aligned_to(user_ids=relevant.user_ids, item_ids=relevant.item_ids)
+    keys = [
+        np.repeat(np.arange(part.n_users), np.diff(part.offsets)) * part.n_items + part.items
+        for part in (relevant, seen)
+    ]
+    return relevant.select(~np.isin(*keys, assume_unique=True))
 
 
 def _pattern(ratings: Ratings) -> Pattern:

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 Candidate = dict[str, Any]
 
+#: What only a fit that chooses, or refits, sets.
+_OF_THE_BEST = (
+    "best_index_",
+    "best_params_",
+    "best_score_",
+    "best_estimator_",
+    "refit_time_",
+    "_fitted_scorer",
+)
+
 
 class Search(Parameters):
     """What the searches have in common; they differ in the candidates that they try."""
@@ -71,6 +81,8 @@ class Search(Parameters):
             error_score=checked_error_score(self.error_score),
         )
         results = run(job, candidates, self.n_jobs)
+        for name in _OF_THE_BEST:  # of an earlier fit, perhaps with other settings
+            self.__dict__.pop(name, None)
         self.cv_results_ = _table(results, candidates, len(divisions), scorers, several, job)
         self.n_splits_, self.multimetric_ = len(divisions), several
         self.scorer_ = scorers if several else scorers["score"]

@@ -298,6 +298,24 @@ def test_early_stopping_without_held_out_ratings_is_refused(p):
     refused(ValueError, "eval", mf.MatrixFactorization(7, early_stopping=True).fit, p.R)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_held_out_ratings_that_all_weigh_nothing_are_refused(p, early_stopping):
+    R = p.R
+    nothing = mf.Ratings.from_csr_arrays(
+        R.offsets, R.items, R.values, R.n_items, weights=np.zeros(R.nnz, R.dtype)
+    )
+    model = mf.MatrixFactorization(3, early_stopping=early_stopping)
+    refused(ValueError, "weights of the eval set are 0", model.fit, R, eval_set=nothing)
+
+
+@pytest.mark.parametrize("solver", ["als", "batch", "ccd"])
+def test_solvers_that_only_descend_come_down_from_any_start(solver):
+    R = make_problem("general", 7, "float64").R
+    model = mf.MatrixFactorization(4, solver=solver, init_std=3, max_iter=200, tol=0).fit(R)
+    objectives = model.history_["objective"]
+    assert objectives[-1] <= objectives[0] and model.history_["train_rmse"][-1] < np.std(R.values)
+
+
 def test_divergence_is_an_error_that_says_where_and_what_to_lower(dtype):
     p = make_problem("general", 7, dtype)
     options = {"solver": "sgd", "learning_rate": 1e6, "regularization": 0, "init": (p.U, p.V)}

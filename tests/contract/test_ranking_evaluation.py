@@ -256,6 +256,13 @@ def test_a_model_of_ours_and_the_same_as_one_of_others(parts, model):
     assert metrics.evaluate_ranking(Wrapped(), test, train=train) == pytest.approx(
         metrics.evaluate_ranking(model, test), rel=1e-13
     )
+    # What was seen in training is neither recommended nor relevant, where the test part has it too.
+    both = mf.Ratings.from_arrays(
+        *(np.concatenate(part) for part in zip(train.to_arrays(), test.to_arrays(), strict=True))
+    )
+    assert metrics.evaluate_ranking(Wrapped(), both, train=train) == pytest.approx(
+        metrics.evaluate_ranking(model, both), rel=1e-13
+    )
 
 
 def test_what_cannot_be_asked_of_others(parts):

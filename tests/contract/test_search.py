@@ -156,6 +156,15 @@ def test_without_a_refit_there_are_results_only(R):
         ms.GridSearch(MODEL, GRID).score(R)
 
 
+def test_nothing_of_an_earlier_fit_is_left(R):
+    search = ms.GridSearch(MODEL, GRID, cv=2).fit(R)
+    search.set_params(refit=False, scoring=["rmse", "mae"]).fit(R)
+    for name in ("best_estimator_", "best_params_", "best_score_", "best_index_", "refit_time_"):
+        assert not hasattr(search, name)
+    with pytest.raises(mf.NotFittedError):
+        search.score(R)
+
+
 def test_what_is_passed_to_fit(R):
     seen = []
     ms.GridSearch(MODEL, {"n_factors": [2]}, cv=2).fit(R, callbacks=seen.append)

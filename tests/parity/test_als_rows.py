@@ -332,11 +332,17 @@ def test_all_row_solvers_reach_the_same_objective(row_solver, loss):
     assert other["history"][-1]["objective"] == pytest.approx(exact, rel=1e-3)
 
 
-def test_held_out_choices_are_measured_among_all_that_was_not_chosen(dtype):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_held_out_choices_are_measured_among_all_that_was_not_chosen(weighted, dtype):
     case = Case(7, dtype, loss="implicit_squared")
     rng = np.random.default_rng(0)
     held = rng.random(case.R.nnz) < 0.3
     train, held_out = case.R.select(~held), case.R.select(held)
+    if weighted:
+        weights = rng.choice([0.5, 1, 4], held_out.nnz).astype(dtype)
+        held_out = mf.Ratings.from_csr_arrays(
+            held_out.offsets, held_out.items, held_out.values, held_out.n_items, weights=weights
+        )
     settings = _core.Settings()
     settings.n_factors, settings.loss, settings.biases = 7, "implicit_squared", False
     settings.max_iter, settings.unobserved_weight, settings.confidence_scale = 2, 0.7, 1.5

@@ -100,6 +100,8 @@ def test_a_user_with_every_item_has_no_step_and_harms_nobody(loss):
     _, report = fit(everything, everything, loss=loss, n_factors=3, max_iter=2)
     assert [h["train_loss"] for h in report["history"]] == [0, 0]
     assert np.isnan(report["history"][0]["eval_loss"])
+    with pytest.raises(ValueError, match="early_stopping has nothing to compare"):
+        fit(everything, everything, loss=loss, n_factors=3, max_iter=2, early_stopping=True)
 
 
 @each_loss

@@ -32,6 +32,8 @@ void validate_fit(const RatingsView<T>& train, const Settings& settings, const F
             ")");
     validate(*eval, settings.n_threads);
     validate_for_loss(*eval, settings);
+    require(eval->nnz() == 0 || total_weight(*eval, settings.n_threads) > 0,
+            "all weights of the eval set are 0: there is nothing to measure");
   }
   if (settings.init == Init::given) {
     constexpr const char* kRule = ": the given start must be finite";

@@ -84,18 +84,20 @@ class Monitor {
   }
 
   // A finite objective far above that of the zero model (r_hat = mu) is of no use either. The first iteration of sgd
-  // may stumble; a given start may be anything, so only what follows it is judged.
+  // may stumble. Where the start may be anything (a given one; the other solvers come down from any), only what follows
+  // is judged.
   void require_finite(const Iteration& now) {
     const bool is_first = report_.history.empty();
     double most = (is_first ? 100 : 4) * moments_.zero_loss;
-    if (settings_.init == Init::given) {
+    if (settings_.init == Init::given || settings_.solver != Solver::sgd) {
       most = is_first ? std::numeric_limits<double>::infinity() : std::max(most, 4 * report_.history.front().objective);
     }
     if (std::isfinite(now.objective) && now.objective <= most) return;
     throw DivergenceError(
         message("the fit diverged at iteration ", now.iteration, " (objective ", now.objective, "): ",
                 settings_.solver == Solver::sgd
-                    ? message("lower learning_rate (now ", settings_.learning_rate, ") or raise regularization")
+                    ? message("lower learning_rate (now ", settings_.learning_rate, ") or init_std (now ",
+                              *settings_.init_std, "), or raise regularization")
                     : message("raise regularization (now ", settings_.regularization->user, ", ",
                               settings_.regularization->item, ") or scale the ratings to a smaller range"),
                 "; the factors of this fit are discarded"));

@@ -75,11 +75,16 @@ Strength strength_of(Loss loss) {
 bool is_label_loss(Loss loss) { return loss == Loss::logistic || loss == Loss::hinge || loss == Loss::squared_hinge; }
 
 template <class T>
+double total_weight(const RatingsView<T>& ratings, int n_threads) {
+  return weighted_sum(ratings, n_threads, [](double) { return 1.0; });
+}
+
+template <class T>
 RatingMoments rating_moments(const RatingsView<T>& ratings, const Settings& settings) {
   const int n_threads = settings.n_threads;
   const bool is_label = is_label_loss(settings.loss);
   RatingMoments moments;
-  moments.total_weight = weighted_sum(ratings, n_threads, [](double) { return 1.0; });
+  moments.total_weight = total_weight(ratings, n_threads);
   require(moments.total_weight > 0, "all weights of the ratings are 0: there is nothing to fit");
   const double mean = weighted_sum(ratings, n_threads, [&](double r) { return is_label ? (r > 0 ? 1.0 : 0.0) : r; }) /
                       moments.total_weight;
@@ -194,6 +199,7 @@ Settings resolved(const Settings& settings, const RatingsView<T>& ratings) {
 }
 
 #define MATFAC_INSTANTIATE(T)                                                    \
+  template double total_weight(const RatingsView<T>&, int);                      \
   template RatingMoments rating_moments(const RatingsView<T>&, const Settings&); \
   template void validate_for_loss(const RatingsView<T>&, const Settings&);       \
   template MATFAC_API Settings resolved(const Settings&, const RatingsView<T>&);

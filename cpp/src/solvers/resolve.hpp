@@ -17,6 +17,10 @@ struct RatingMoments {
 template <class T>
 RatingMoments rating_moments(const RatingsView<T>& ratings, const Settings& settings);
 
+/// The sum of the weights; of ratings without, their number.
+template <class T>
+double total_weight(const RatingsView<T>& ratings, int n_threads);
+
 /// Throws InvalidArgument, with the entry, unless the loss allows every rating.
 template <class T>
 void validate_for_loss(const RatingsView<T>& ratings, const Settings& settings);

@@ -205,8 +205,8 @@ def implicit_loss(
 def held_out_implicit_loss(
     R: Rows, held_out: Rows, model: Model, unobserved_weight: float, confidence_scale: float
 ) -> float:
-    """Return the loss of the held-out pairs among all that are not of the training, by pair."""
+    """Return the loss of the held-out pairs among all that are not of the training, by weight."""
     total = implicit_loss(held_out, model, unobserved_weight, confidence_scale)
     of_training = np.sum(model.user_factors[user_codes(R)] * model.item_factors[R.items], axis=1)
     total -= 0.5 * unobserved_weight * float(np.sum(of_training**2))
-    return total / len(held_out.values)
+    return total / float(np.sum(weights_of(held_out)))

@@ -123,7 +123,8 @@ class AlsFit {
            als::rated_loss(task_.train, pair, settings_);
   }
 
-  /// The loss if the held-out pairs were what was chosen and those of the training were unknown, by held-out pair.
+  /// The loss if the held-out pairs were what was chosen and those of the training were unknown, by the
+  /// weight of the held-out pairs.
   double held_out_loss() const {
     const auto &users = task_.factors.user_factors, &items = task_.factors.item_factors;
     const RatingsView<T>& eval = *task_.monitor.eval();
@@ -134,7 +135,7 @@ class AlsFit {
     const double w = settings_.unobserved_weight;
     const double others = als::unrated_loss(gram_of(users), gram_of(items), w) -
                           0.5 * w * als::sum_of_squares(task_.train, pair, settings_.n_threads);
-    return (als::rated_loss(eval, pair, settings_) + others) / static_cast<double>(eval.nnz());
+    return (als::rated_loss(eval, pair, settings_) + others) / total_weight(eval, settings_.n_threads);
   }
 
   double item_penalty() {

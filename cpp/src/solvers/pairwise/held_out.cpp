@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/message.hpp"
 #include "core/random.hpp"
 #include "core/sum.hpp"
 #include "kernels/kernels.hpp"
@@ -23,6 +24,10 @@ HeldOut<T>::HeldOut(const RatingsView<T>& train, const RatingsView<T>& eval, con
   parallel_chunks(eval.n_users, 256, settings.n_threads, [&](Index begin, Index end, int) {
     for (Index n = begin; n < end; ++n) draw(train, popularity, n);
   });
+  total_weight_ = sum_of([](Index, Index) { return 1.0; });
+  require(
+      total_weight_ > 0 || !settings.early_stopping,
+      "early_stopping has nothing to compare: no user of the eval set has an item that is neither rated nor held out");
 }
 
 template <class T>
@@ -40,21 +45,24 @@ void HeldOut<T>::draw(const RatingsView<T>& train, const std::vector<std::uint64
 }
 
 template <class T>
+template <class Term>
+double HeldOut<T>::sum_of(const Term& term) const {
+  return chunked_sum(eval_.n_users, 1024, settings_.n_threads, [&](Index begin, Index end) {
+    double total = 0;
+    for (Index n = begin; n < end; ++n) {
+      for (Index i = eval_.offsets[n]; i < eval_.offsets[n + 1]; ++i) {
+        if (negatives_[static_cast<std::size_t>(i)] < 0) continue;
+        total += (eval_.weights != nullptr ? static_cast<double>(eval_.weights[i]) : 1.0) * term(n, i);
+      }
+    }
+    return total;
+  });
+}
+
+template <class T>
 double HeldOut<T>::mean_loss(const FactorsView<T>& factors) const {
   const auto dot = kernels<T>().dot;
   const auto& biases = factors.item_biases;
-  const auto sum_of = [&](const auto& term) {
-    return chunked_sum(eval_.n_users, 1024, settings_.n_threads, [&](Index begin, Index end) {
-      double total = 0;
-      for (Index n = begin; n < end; ++n) {
-        for (Index i = eval_.offsets[n]; i < eval_.offsets[n + 1]; ++i) {
-          if (negatives_[static_cast<std::size_t>(i)] < 0) continue;
-          total += (eval_.weights != nullptr ? static_cast<double>(eval_.weights[i]) : 1.0) * term(n, i);
-        }
-      }
-      return total;
-    });
-  };
   const auto estimate = [&](Index n, Code m) {
     const T product = dot(factors.user_factors.row(n), factors.item_factors.row(m), factors.item_factors.cols);
     return static_cast<double>(product) +
@@ -64,7 +72,7 @@ double HeldOut<T>::mean_loss(const FactorsView<T>& factors) const {
     const double x = estimate(n, eval_.items[i]) - estimate(n, negatives_[static_cast<std::size_t>(i)]);
     return settings_.loss == Loss::bpr ? BprLoss::value(x) : WarpLoss::value(x);
   });
-  return total / sum_of([](Index, Index) { return 1.0; });
+  return total / total_weight_;
 }
 
 template class HeldOut<float>;
