@@ -380,11 +380,11 @@ def _known_part(train: Ratings, model: FactorModel) -> Ratings:
 def _without(relevant: Ratings, train: Ratings) -> Ratings:
     """Return what of ``relevant`` is not in ``train``."""
     seen, _ = train.aligned_to(user_ids=relevant.user_ids, item_ids=relevant.item_ids)
-    keys = [
+    own, excluded = (
         np.repeat(np.arange(part.n_users), np.diff(part.offsets)) * part.n_items + part.items
         for part in (relevant, seen)
-    ]
-    return relevant.select(~np.isin(*keys, assume_unique=True))
+    )
+    return relevant.select(~np.isin(own, excluded, assume_unique=True))
 
 
 def _pattern(ratings: Ratings) -> Pattern:
