@@ -39,7 +39,7 @@ def test_the_five_published_folds_of_movielens_100k(folds, solver):
 
 @pytest.mark.parametrize("solver", ["als", "sgd", "batch"])
 def test_huber_minds_wrong_ratings_less(folds, solver):
-    """A fifth of the training ratings are drawn anew from 1 and 5; the test parts are as published."""
+    """A fifth of the training ratings are drawn anew from 1 and 5; the test parts are intact."""
     errors: dict[str, list[float]] = {"squared": [], "huber": []}
     for seed, (train, test) in enumerate(folds):
         rng = np.random.default_rng(seed)
