@@ -37,8 +37,8 @@ oldest_numpy() {
 # tests ENVIRONMENT: those that need nothing but the package, from outside of the sources.
 tests() {
   mkdir -p "$work/elsewhere"
-  cp -r "$work/unpacked"/matfac-*/tests "$work/unpacked"/matfac-*/pyproject.toml "$work/elsewhere/"
-  (cd "$work/elsewhere" && "$1/bin/python" -m pytest -q -p no:cacheprovider \
+  cp -r "$work/unpacked"/matfac-*/tests "$work/unpacked"/matfac-*/docs "$work/unpacked"/matfac-*/pyproject.toml "$work/elsewhere/"
+  (cd "$work/elsewhere" && "$1/bin/python" -m pytest -q -n auto --dist loadgroup -p no:cacheprovider \
     tests/test_packaging.py tests/io tests/contract/test_estimator.py tests/contract/test_ratings.py \
     tests/parity/test_operations.py 2>&1 | tail -n 6)
 }
