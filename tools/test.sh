@@ -29,5 +29,6 @@ PATH=$PWD/.venv-test/bin:$PATH .venv-test/bin/python -m pip install --quiet --no
 
 stage 'testing'
 MATFAC_CPP_TESTS=$PWD/$build/cpp/tests/matfac_tests \
-  MATFAC_SERVICE=$PWD/$build/cpp/examples/service/matfac_service .venv-test/bin/pytest --numprocesses auto --dist loadgroup "$@"
+  MATFAC_SERVICE=$PWD/$build/cpp/examples/service/matfac_service \
+  .venv-test/bin/pytest --numprocesses auto --dist loadgroup "$@"
 stage

@@ -123,8 +123,8 @@ class AlsFit {
            als::rated_loss(task_.train, pair, settings_);
   }
 
-  /// The loss if the held-out pairs were what was chosen and those of the training were unknown, by the
-  /// weight of the held-out pairs.
+  /// The loss if the held-out pairs were what was chosen and those of the training were unknown, by their
+  /// weight.
   double held_out_loss() const {
     const auto &users = task_.factors.user_factors, &items = task_.factors.item_factors;
     const RatingsView<T>& eval = *task_.monitor.eval();
