@@ -262,14 +262,70 @@ MATFAC_INLINE double sum(const Group<double>& g) {
   return x[0] + x[1];
 }
 
+// Four numbers side by side, at every level: what is computed of four rows at once.
+template <class T>
+struct FourOf;
+template <>
+struct FourOf<float> {
+  typedef float type __attribute__((vector_size(16)));
+};
+template <>
+struct FourOf<double> {
+  typedef double type __attribute__((vector_size(32)));
+};
+template <class T>
+using Four = typename FourOf<T>::type;
+
+// The sums of four groups, each added as sum() does it. By reference: how a vector of 32 bytes is passed depends on the
+// level.
+template <class T>
+MATFAC_INLINE void sum_four(const Group<T> (&g)[4], Four<T>& sums) {
+  for (int q = 0; q < 4; ++q) sums[q] = sum(g[q]);
+}
+#if defined(__AVX512F__)
+MATFAC_INLINE void sum_four(const Group<float> (&g)[4], Four<float>& sums) {
+  __m512 x[4];
+  for (int q = 0; q < 4; ++q) x[q] = reinterpret_cast<__m512>(g[q].r[0]);
+  const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(x[0], x[1], 0x44), _mm512_shuffle_f32x4(x[0], x[1], 0xee));
+  const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(x[2], x[3], 0x44), _mm512_shuffle_f32x4(x[2], x[3], 0xee));
+  // 16 bytes of each.
+  __m512 y = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  y = _mm512_add_ps(y, _mm512_permute_ps(y, 0x4e));
+  y = _mm512_add_ps(y, _mm512_permute_ps(y, 0xb1));
+  const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  sums = reinterpret_cast<Four<float>>(_mm512_castps512_ps128(_mm512_permutexvar_ps(first, y)));
+}
+#elif defined(__AVX2__)
+MATFAC_INLINE void sum_four(const Group<float> (&g)[4], Four<float>& sums) {
+  __m256 x[4];
+  for (int q = 0; q < 4; ++q) x[q] = reinterpret_cast<__m256>(g[q].r[0] + g[q].r[1]);
+  const __m256 ab = _mm256_add_ps(_mm256_permute2f128_ps(x[0], x[1], 0x20), _mm256_permute2f128_ps(x[0], x[1], 0x31));
+  const __m256 cd = _mm256_add_ps(_mm256_permute2f128_ps(x[2], x[3], 0x20), _mm256_permute2f128_ps(x[2], x[3], 0x31));
+  const __m256 y = _mm256_add_ps(_mm256_unpacklo_ps(ab, cd), _mm256_unpackhi_ps(ab, cd));
+  const __m128 ac = _mm256_castps256_ps128(y), bd = _mm256_extractf128_ps(y, 1);
+  sums = reinterpret_cast<Four<float>>(_mm_add_ps(_mm_unpacklo_ps(ac, bd), _mm_unpackhi_ps(ac, bd)));
+}
+#else
+MATFAC_INLINE void sum_four(const Group<float> (&g)[4], Four<float>& sums) {
+  const Register<float> a = fold(g[0]), b = fold(g[1]), c = fold(g[2]), d = fold(g[3]);
+  const Register<float> ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Register<float> cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  sums = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+#endif
+
 MATFAC_INLINE Index min_index(Index a, Index b) { return a < b ? a : b; }
 
-// a . b over `n` entries, n a multiple of the group.
+// a . b over `n` entries, n a multiple of the group, before its lanes are added.
 template <class T>
-MATFAC_INLINE T dot_groups(const T* a, const T* b, Index n) {
+MATFAC_INLINE Group<T> dot_lanes(const T* a, const T* b, Index n) {
   Group<T> s = multiply(load_group(a), load_group(b));
   for (Index f = kGroup<T>; f < n; f += kGroup<T>) s = fma(load_group(a + f), load_group(b + f), s);
-  return sum(s);
+  return s;
+}
+template <class T>
+MATFAC_INLINE T dot_groups(const T* a, const T* b, Index n) {
+  return sum(dot_lanes(a, b, n));
 }
 
 // y += a x over `n` entries, n a multiple of the group.
