@@ -32,7 +32,9 @@ struct FourRows {
       const Group<T> x = load_group(u + f);
       for (int q = 0; q < 4; ++q) s[q] = fma(x, load_group(v[q] + f), s[q]);
     }
-    for (int q = 0; q < 4; ++q) products[q] = sum(s[q]);
+    Four<T> sums;
+    sum_four(s, sums);
+    for (int q = 0; q < 4; ++q) products[q] = sums[q];
   }
 };
 
