@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -138,7 +140,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
-    with running(folder / "a.safetensors", "--max-body", "20000", "--max-n", "50") as started:
+    with running(
+        folder / "a.safetensors", "--max-body", "20000", "--max-n", "50", "--max-listed", "200"
+    ) as started:
         yield started
 
 
@@ -287,6 +291,8 @@ def nested(depth: int) -> str:
         ("/fold-in", {"visitors": [{"items": [1, 1], "ratings": [1, 2]}]}, 400, "twice"),
         ("/fold-in", {"visitors": [{"items": [1, 2], "ratings": [1]}]}, 400, "expected 2"),
         ("/fold-in", {"visitors": [{"items": [1], "ratings": ["5"]}]}, 400, "not a number"),
+        ("/fold-in", {"visitors": [{"items": [1]}]}, 400, "'ratings' is missing"),
+        ("/recommend", {"users": [1, 2], "exclude": [[1] * 150, [2] * 150]}, 400, "at most 200"),
         ("/fold-in", {"visitors": [{"items": [1], "ratings": [1e300]}]}, 400, "finite"),
         ("/similar", {"items": [10**30]}, 400, "whole numbers"),
         ("/similar", {"items": [10**19]}, 404, "position 0"),
@@ -332,6 +338,45 @@ def test_bad_parameters_are_refused(service: Service, path: str, status: int) ->
 def test_a_body_must_be_json(service: Service) -> None:
     client = service.client()
     assert client.ask("POST", "/reload", "{}", {"Content-Type": "text/plain"}).status == 415
+
+    types = {"application/jsonpatch": 415, "Application/JSON ; charset=utf-8": 400}
+    for media_type, status in types.items():
+        assert client.ask("POST", "/predict", "{}", {"Content-Type": media_type}).status == status
+
+
+@pytest.mark.parametrize("path", ["/predict", "/nowhere"])
+def test_a_long_body_is_refused_however_it_comes(service: Service, path: str) -> None:
+    client = service.client()
+    long = json.dumps({"users": [1] * 100_000})
+    chunks = [long[i : i + 5000].encode() for i in range(0, len(long), 5000)]
+    packed = gzip.compress(long.encode())
+    assert len(packed) < 20_000
+    client.connection.request("POST", path, iter(chunks), JSON)
+    assert client.connection.getresponse().read().count(b"413") == 1
+    answer = client.ask("POST", path, packed, {**JSON, "Content-Encoding": "gzip"})
+    assert answer.status == 413
+    assert client.ask("POST", path, long).status == 413
+    # What was refused does not stand before the connection's next request.
+    assert client.get("/health").status == 200
+
+
+def test_a_body_needs_its_length(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 411 ")
+
+
+@pytest.mark.parametrize("ranges", ["bytes=0-10", "bytes=" + ",".join(["0-"] * 500)])
+def test_an_answer_comes_whole(service: Service, ranges: str) -> None:
+    client = service.client()
+    answer = client.ask("GET", "/model", "", {"Range": ranges})
+    assert answer.status == 200 and answer.text == client.get("/model").text
+
+
+def test_parameters_that_are_no_text(folder: Path) -> None:
+    with running(folder / "texts.safetensors") as service:
+        for path in ("/recommend?user=%ff", "/similar?item=%ff", "/similar?item=x&item=y"):
+            assert service.client().get(path).status == 400, path
 
 
 def test_metrics(folder: Path) -> None:
@@ -487,6 +532,25 @@ def test_what_was_begun_is_answered_before_the_end(folder: Path, by: signal.Sign
     assert json.loads(response.read())["results"] == answers[0].body["results"]
     status, errors = service.stop(by)
     assert status == 0 and errors == ""
+
+
+def test_an_early_signal_is_not_lost(folder: Path) -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})  # the signal comes before the service listens
+    try:
+        for _ in range(15):
+            assert Service(folder / "a.safetensors").stop() == (0, "")
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_a_port_is_not_shared(folder: Path) -> None:
+    with running(folder / "a.safetensors") as service:
+        program = find_service()
+        assert program is not None
+        command = [program, folder / "b.safetensors", "--port", str(service.port)]
+        second = subprocess.run(command, text=True, capture_output=True, timeout=TIMEOUT)
+        assert second.returncode != 0 and "cannot listen" in second.stderr
 
 
 def test_a_bad_start_is_explained(folder: Path, tmp_path: Path) -> None:

@@ -32,10 +32,15 @@ struct Conditions {
                                std::to_string(n_queries) + " queries, or one list of ids for all");
       }
       Rows merged;
+      const std::vector<matfac::Code> for_all = is_by_query ? std::vector<matfac::Code>{}
+                                                            : request.codes("exclude", *list, ids);
       for (std::size_t q = 0; q < n_queries; ++q) {
-        const Json& row = is_by_query ? (*list)[q] : *list;
-        if (!row.is_array()) throw Refusal(400, "'exclude' at position " + std::to_string(q) + " must be a list");
-        std::vector<matfac::Code> codes = request.codes("exclude", row, ids);
+        std::vector<matfac::Code> codes = for_all;
+        if (is_by_query) {
+          const Json& row = (*list)[q];
+          if (!row.is_array()) throw Refusal(400, "'exclude' at position " + std::to_string(q) + " must be a list");
+          codes = request.codes("exclude", row, ids);
+        }
         codes.insert(codes.end(), excluded.items.begin() + excluded.offsets[q],
                      excluded.items.begin() + excluded.offsets[q + 1]);
         add_row(merged, codes);

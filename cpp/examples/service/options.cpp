@@ -15,7 +15,7 @@ const char* const kUsage =
     "  --max-body BYTES  of a request (1048576)\n"
     "  --max-batch COUNT users, items or pairs in a request (1000)\n"
     "  --max-n COUNT     recommendations for one of them (1000)\n"
-    "  --max-listed COUNT ids in all lists of a request (100000)\n"
+    "  --max-listed COUNT entries of a list, with those of lists in it (100000)\n"
     "MATFAC_RELOAD_TOKEN in the environment: POST /reload must bring it (Authorization: Bearer ...). Without it /reload\n"
     "is open on a loopback address and closed on others. SIGHUP reloads MODEL, SIGTERM and SIGINT end the service.\n";
 

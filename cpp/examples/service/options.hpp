@@ -14,7 +14,7 @@ struct Options {
   std::size_t max_body = std::size_t{1} << 20;  ///< bytes of a request
   std::size_t max_batch = 1000;                 ///< users, items or pairs in a request
   std::size_t max_n = 1000;                     ///< recommendations for one of them
-  std::size_t max_listed = 100'000;             ///< ids in the lists of a request, all together
+  std::size_t max_listed = 100'000;             ///< entries of one list, with those of the lists in it
   std::string reload_token;                     ///< of the environment variable MATFAC_RELOAD_TOKEN
   bool help = false;
 

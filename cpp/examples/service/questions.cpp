@@ -45,8 +45,12 @@ Json with_results(const ServedModel& model, const Lists& lists, std::size_t n_qu
 std::size_t add_visitor(const ServedModel& model, Request& request, std::size_t position, Visitors& visitors) {
   const Json& ids = request.batch("items");
   const std::vector<Code> codes = request.codes("items", ids, model.record().item_ids);
-  const std::vector<double> values = request.has("ratings") ? request.numbers("ratings", ids.size())
-                                                            : std::vector<double>(ids.size(), 1.0);
+  // A choice without a strength counts 1; of a rating that is not sent nothing is known.
+  const matfac::Loss loss = model.settings().loss;
+  const bool are_choices = loss == matfac::Loss::implicit_squared || loss == matfac::Loss::bpr ||
+                           loss == matfac::Loss::warp;
+  const std::vector<double> values = are_choices && !request.has("ratings") ? std::vector<double>(ids.size(), 1.0)
+                                                                            : request.numbers("ratings", ids.size());
   request.refuse_unread();
   std::vector<std::size_t> order(codes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

@@ -54,8 +54,11 @@ const Json* Request::list(const char* name) {
   const Json* value = find(name);
   if (value == nullptr) return nullptr;
   if (!value->is_array()) refuse(std::string("'") + name + "' must be a list");
-  if (value->size() > options_.max_listed) {
-    refuse(std::string("'") + name + "' has " + std::to_string(value->size()) + " entries; at most " +
+  // With those of the lists in it: a list for each query.
+  std::size_t size = value->size();
+  for (const Json& entry : *value) size += entry.is_array() ? entry.size() : 0;
+  if (size > options_.max_listed) {
+    refuse(std::string("'") + name + "' has " + std::to_string(size) + " entries; at most " +
            std::to_string(options_.max_listed) + " are allowed");
   }
   return value;

@@ -41,11 +41,11 @@ class Request {
   const Json& batch(const char* name);
   /// An entry of such a list as a request of its own, with the limits of this one.
   Request entry(const char* name, const Json& body, std::size_t position);
-  /// The codes of raw ids, -1 for unknown ones. `count` is told to the limit of all lists.
+  /// The codes of raw ids, -1 for unknown ones.
   std::vector<matfac::Code> codes(const char* name, const Json& ids, const matfac::IdsView& known);
   /// Numbers, as many as `expected`.
   std::vector<double> numbers(const char* name, std::size_t expected);
-  const Json* list(const char* name);  ///< a list, or null: not there
+  const Json* list(const char* name);  ///< a list of at most `max_listed` entries, or null: not there
   void refuse_unread() const;
 
  private:

@@ -1,5 +1,6 @@
 #include "routes.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 
@@ -35,12 +36,52 @@ Json parsed(const std::string& text) {
   }
 }
 
-/// The body of a POST.
-Json body_of(const httplib::Request& request) {
-  if (!request.get_header_value("Content-Type").starts_with(kJson)) {
+/// The media type of a body, in small letters.
+std::string media_type(const httplib::Request& request) {
+  std::string type = request.get_header_value("Content-Type");
+  type.resize(std::min(type.find(';'), type.size()));
+  while (!type.empty() && type.back() == ' ') type.pop_back();
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); });
+  return type;
+}
+
+/// The text of a body of at most `max_body` bytes. httplib's own limit is that of Content-Length, which a body that
+/// comes in chunks does not have and which counts what is packed. A longer one is read to its end and thrown away: the
+/// connection's next request stands behind it.
+std::string received(const httplib::Request& request, httplib::Response& response, std::size_t max_body,
+                     const httplib::ContentReader& read) {
+  if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) {
+    throw Refusal(411, "a body needs its Content-Length");
+  }
+  std::string body;
+  bool fits = true;
+  const auto take = [&](const char* data, std::size_t size) {
+    fits = fits && size <= max_body - body.size();
+    if (fits) body.append(data, size);
+    return true;
+  };
+  const bool is_form = request.is_multipart_form_data();
+  const bool came = is_form ? read([](const httplib::MultipartFormData&) { return true; }, take) : read(take);
+  if (!fits || response.status == 413) throw Refusal(413, "the body is larger than this service accepts");
+  if (!came) throw Refusal(400, "the body cannot be read");
+  return body;
+}
+
+Json body_of(const httplib::Request& request, const std::string& text) {
+  if (media_type(request) != kJson) {
     throw Refusal(415, std::string("the body must be JSON: send Content-Type: ") + kJson);
   }
-  return parsed(request.body);
+  return parsed(text);
+}
+
+bool is_utf8(const std::string& text) {
+  try {
+    static_cast<void>(Json(text).dump());
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
 }
 
 /// {single: id} of GET becomes {plural: [id]}; numbers and truth values are read as JSON, ids as the model's are.
@@ -50,20 +91,21 @@ Json body_of_get(const httplib::Request& request, const ServedModel& model, cons
   Json body = Json::object();
   for (const auto& [name, text] : request.params) {
     const bool is_id = name == single;
+    const std::string member = is_id ? plural : name;
+    if (!is_utf8(text)) throw Refusal(400, "parameter '" + name + "' is no UTF-8");
+    if (body.contains(member)) throw Refusal(400, "parameter '" + name + "': send one, or a list with POST");
     if (is_id && kind == matfac::IdsView::Kind::strings) {
-      body[plural] = Json::array({text});
+      body[member] = Json::array({text});
       continue;
     }
     const Json value = Json::parse(text, nullptr, false);
     if (value.is_discarded()) throw Refusal(400, "parameter '" + name + "' cannot be read: " + text);
-    if (is_id) {
-      body[plural] = Json::array({value});
-    } else {
-      body[name] = value;
-    }
+    body[member] = is_id ? Json::array({value}) : value;
   }
   return body;
 }
+
+std::string no_such(const httplib::Request& request) { return "there is no " + request.method + " " + request.path; }
 
 class Routes {
  public:
@@ -71,6 +113,19 @@ class Routes {
       : holder_(holder), metrics_(metrics), options_(options) {}
 
   using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
+  using BodyHandler = std::function<void(const httplib::Request&, httplib::Response&, const httplib::ContentReader&)>;
+  /// What is asked with a body, its text.
+  using TextHandler = std::function<void(const httplib::Request&, httplib::Response&, const std::string&)>;
+
+  BodyHandler with_body(const std::string& route, TextHandler handler) {
+    return [this, route, handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
+                                                       const httplib::ContentReader& read) {
+      const auto handle = [&](const httplib::Request&, httplib::Response&) {
+        handler(request, response, received(request, response, options_.max_body, read));
+      };
+      counted(route, handle)(request, response);
+    };
+  }
 
   /// Whatever the handler throws becomes an answer, and every answer is counted.
   Handler counted(const std::string& route, Handler handler) {
@@ -92,10 +147,10 @@ class Routes {
 
   using Question = Json (*)(const ServedModel&, Request&);
 
-  Handler post(Question ask) {
-    return [this, ask](const httplib::Request& request, httplib::Response& response) {
+  TextHandler post(Question ask) {
+    return [this, ask](const httplib::Request& request, httplib::Response& response, const std::string& text) {
       const auto model = holder_.current();
-      const Json body = body_of(request);
+      const Json body = body_of(request, text);
       Request read(body, options_);
       answer(response, 200, ask(*model, read));
     };
@@ -110,7 +165,7 @@ class Routes {
     };
   }
 
-  void reload(const httplib::Request& request, httplib::Response& response) {
+  void reload(const httplib::Request& request, httplib::Response& response, const std::string& text) {
     const bool has_token = !options_.reload_token.empty();
     if (!has_token && !options_.is_loopback()) {
       throw Refusal(403, "/reload is closed on this address: set MATFAC_RELOAD_TOKEN, or send SIGHUP");
@@ -118,7 +173,7 @@ class Routes {
     if (has_token && !is_same(request.get_header_value("Authorization"), "Bearer " + options_.reload_token)) {
       throw Refusal(401, "/reload needs its token: send Authorization: Bearer ...");
     }
-    const Json body = body_of(request);
+    const Json body = body_of(request, text);
     Request read(body, options_);
     const std::string file = read.text("file");
     read.refuse_unread();
@@ -156,10 +211,13 @@ void add_routes(httplib::Server& server, ModelHolder& holder, Metrics& metrics, 
   const auto routes = std::make_shared<Routes>(holder, metrics, options);
   server.Get("/recommend", routes->counted("/recommend", routes->get(recommend, "user", "users")));
   server.Get("/similar", routes->counted("/similar", routes->get(similar, "item", "items")));
-  server.Post("/recommend", routes->counted("/recommend", routes->post(recommend)));
-  server.Post("/predict", routes->counted("/predict", routes->post(predict)));
-  server.Post("/similar", routes->counted("/similar", routes->post(similar)));
-  server.Post("/fold-in", routes->counted("/fold-in", routes->post(fold_in)));
+  const auto post = [&](const char* path, Routes::Question ask) {
+    server.Post(path, routes->with_body(path, routes->post(ask)));
+  };
+  post("/recommend", recommend);
+  post("/predict", predict);
+  post("/similar", similar);
+  post("/fold-in", fold_in);
   server.Get("/health", routes->counted("/health", [](const auto&, auto& response) {
     answer(response, 200, Json{{"status", "ok"}});
   }));
@@ -168,14 +226,26 @@ void add_routes(httplib::Server& server, ModelHolder& holder, Metrics& metrics, 
   }));
   server.Get("/metrics",
              routes->counted("/metrics", [routes](const auto&, auto& response) { routes->metrics(response); }));
-  server.Post("/reload", routes->counted("/reload", [routes](const auto& request, auto& response) {
-    routes->reload(request, response);
+  server.Post("/reload", routes->with_body("/reload", [routes](const auto& request, auto& response, const auto& text) {
+    routes->reload(request, response, text);
   }));
+  // Last, what is asked of a path that is not there: its body is not to be collected either.
+  const auto nowhere = routes->with_body(
+      "other", [](const auto& request, auto&, const auto&) { throw Refusal(404, no_such(request)); });
+  server.Post(".*", nowhere).Put(".*", nowhere).Patch(".*", nowhere).Delete(".*", nowhere);
+  server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+    // Whole answers only, which HTTP allows: httplib would cut any answer, and repeat its parts a thousand times. The
+    // request is httplib's own, not const.
+    const_cast<httplib::Request&>(request).ranges.clear();
+    if (request.method != "PRI") return httplib::Server::HandlerResponse::Unhandled;
+    response.status = 400;  // the one method whose body no handler can refuse
+    return httplib::Server::HandlerResponse::Handled;
+  });
   // What has not come as far as a route: unknown paths, bodies beyond the limit, requests that are no HTTP.
   server.set_error_handler([&metrics](const httplib::Request& request, httplib::Response& response) {
     if (!response.body.empty()) return;
     metrics.count_request("other", response.status, 0);
-    const std::string rule = response.status == 404   ? "there is no " + request.method + " " + request.path
+    const std::string rule = response.status == 404   ? no_such(request)
                              : response.status == 413 ? "the body is larger than this service accepts"
                                                       : "the request cannot be served";
     answer_error(response, response.status, rule);

@@ -61,8 +61,12 @@ void Rows::end_row_sorted() {
 
 std::shared_ptr<const ServedModel> ServedModel::load(const std::string& path) {
   matfac::ModelFile file = matfac::ModelFile::open(path);
-  if (file.is_double()) return std::make_shared<const TypedModel<double>>(std::move(file));
-  return std::make_shared<const TypedModel<float>>(std::move(file));
+  try {
+    if (file.is_double()) return std::make_shared<const TypedModel<double>>(std::move(file));
+    return std::make_shared<const TypedModel<float>>(std::move(file));
+  } catch (const matfac::InvalidArgument& error) {
+    throw matfac::FileError(path + ": " + error.what());  // nobody's argument: it is the file that does not serve
+  }
 }
 
 }  // namespace service

@@ -37,7 +37,7 @@ struct Visitors {
 /// double here, whatever they are in the file; every float is one of them.
 class ServedModel {
  public:
-  /// Verifies the checksum and every number of the items. Throws matfac::FileError or InvalidArgument.
+  /// Verifies the checksum and every number of the items. Throws matfac::FileError.
   static std::shared_ptr<const ServedModel> load(const std::string& path);
   virtual ~ServedModel() = default;
 
