@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matfac import _core
 from matfac._coerce import per_side
-from matfac._ids import IdArray
+from matfac._ids import MAX_ID_LENGTH, IdArray
 
 if TYPE_CHECKING:
     from matfac._estimator import MatrixFactorization
@@ -71,8 +71,8 @@ def load(
     ----------
     path : str or path
     verify_checksum : bool
-        Read the whole file once to detect alterations. Without it opening takes the same short time
-        at any size.
+        Read the whole file once to detect alterations. Without it the factors are not read at all;
+        what takes time then are string ids and the training pattern, if the file has them.
 
     Returns
     -------
@@ -86,9 +86,24 @@ def load(
     ModelFileError
         A ValueError: the file is truncated, altered, no model, or of a later format.
     """
+    content = _core.load_model(os.fspath(path), verify_checksum)
+    try:
+        return _assembled(path, content)
+    except _core.ModelFileError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _core.ModelFileError(
+            f"{os.fspath(path)}: the entries of the file do not make a model: {error}; this is a "
+            "matter of the program that wrote the file"
+        ) from error
+
+
+def _assembled(
+    path: str | os.PathLike[str], content: dict[str, Any]
+) -> MatrixFactorization | ImplicitFactorization:
+    """Return the model whose parts the core has read and checked."""
     from matfac._estimator import MatrixFactorization
 
-    content = _core.load_model(os.fspath(path), verify_checksum)
     model = _empty_model(path, content["metadata"])
     written = {
         name: _value(path, name, text)
@@ -183,7 +198,7 @@ def _shown(text: str) -> Any:
     """Return an entry of whatever program wrote it: as JSON if it is that, else as it is."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -197,7 +212,7 @@ def _value(path: str | os.PathLike[str], name: str, text: str) -> Any:
         return text
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _core.ModelFileError(
             f"{os.fspath(path)}: the metadata entry {name!r} should be JSON, but it is "
             f"{text[:60]!r}; this is a matter of the program that wrote the file"
@@ -224,8 +239,11 @@ def _unpacked(ids: Any) -> IdArray:
     offsets, text = ids
     data = text.tobytes()
     bounds = offsets.tolist()
-    strings: NDArray[Any] = np.array(
-        [data[bounds[i] : bounds[i + 1]].decode() for i in range(len(bounds) - 1)], dtype=np.str_
-    )
+    decoded = [data[bounds[i] : bounds[i + 1]].decode() for i in range(len(bounds) - 1)]
+    # NumPy gives every string the room of the longest.
+    longest = max(map(len, decoded), default=0)
+    if longest > MAX_ID_LENGTH:
+        raise ValueError(f"an id has {longest:,} characters, at most {MAX_ID_LENGTH:,} are read")
+    strings: NDArray[Any] = np.array(decoded, dtype=np.str_)
     strings.flags.writeable = False
     return strings

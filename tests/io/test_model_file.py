@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import matfac as mf
 from matfac import _core
 
 PARAMETERS = ("user_factors", "item_factors", "user_biases", "item_biases")
@@ -328,6 +329,7 @@ def test_a_path_need_not_be_utf8(tmp_path: Path) -> None:
         ({"seen": (np.zeros(3, np.int64), np.zeros(0, np.int32))}, ValueError, "n_users"),
         ({"seen": (np.zeros(6, np.int64), np.zeros(1, np.int32))}, ValueError, "must end with"),
         ({"seen": (np.array([0, 9, 1, 1, 1, 1]), np.zeros(1, np.int32))}, ValueError, "offsets"),
+        ({"user_ids": string_ids(["a", "a\0", "c", "d", "e"])}, ValueError, "null character"),
         ({"metadata": {"n_users": "5"}}, ValueError, "belongs to the file format"),
         ({"metadata": {"a": 1}}, TypeError, "incompatible"),
     ],
@@ -338,6 +340,25 @@ def test_what_makes_no_model_is_refused(
     with pytest.raises(error, match=phrase):
         _core.save_model(tmp_path / "m", **make_model() | change)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "phrase"),
+    [
+        ({"metadata": {"history_": "[" * 100_000}}, "should be JSON"),
+        ({"metadata": {"regularization": '"x"'}}, "regularization"),
+        ({"metadata": {"regularization": "[1, 2, 3]"}}, "regularization"),
+        ({"metadata": {"regularization": "{}"}}, "regularization"),
+        ({"metadata": {"estimator": "Nonsense"}}, "does not know"),
+        ({"user_ids": string_ids(["a" * 1025, "b", "c", "d", "e"])}, "at most 1,024"),
+    ],
+)
+def test_entries_that_make_no_model_are_refused_by_the_package(
+    tmp_path: Path, change: dict[str, Any], phrase: str
+) -> None:
+    _core.save_model(tmp_path / "m", **make_model() | change)
+    with pytest.raises(mf.ModelFileError, match=phrase):
+        mf.load(tmp_path / "m")
 
 
 PRELUDE = """

@@ -66,6 +66,7 @@ void check_ids(std::string_view name, const IdsView& ids) {
   for (Index i = 0; i < ids.size(); ++i) {
     const std::string_view id = string_id(ids, i);
     require(valid_utf8_prefix(id) == id.size(), name, "[", i, "] is not valid UTF-8: encode the ids as UTF-8");
+    require(id.empty() || id.back() != '\0', name, "[", i, "] ends with a null character, which NumPy drops");
     if (i == 0 || string_id(ids, i - 1) < id) continue;
     throw InvalidArgument(message(name, " must be strictly ascending, but ", name, "[", i, "] = \"", shown(id),
                                   "\" does not come after the one before it", kRemedy));

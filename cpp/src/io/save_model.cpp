@@ -29,8 +29,9 @@ void check_seen(const PatternView& seen, Index n_users, Index n_items) {
   if (seen.n_users == 0) return;
   require(seen.n_users == n_users && seen.n_items == n_items, "seen has ", seen.n_users, " users and ", seen.n_items,
           " items, the model has ", n_users, " and ", n_items);
+  require(seen.offsets != nullptr, "seen has no offsets");
+  require(seen.nnz() == 0 || seen.items != nullptr, "seen has no items");  // before they are read
   validate(seen, 1);
-  require(seen.nnz() == 0 || seen.items != nullptr, "seen has no items");
 }
 
 void check_metadata(const std::map<std::string, std::string>& metadata) {
