@@ -279,6 +279,8 @@ TEST_CASE("what makes no model is refused before anything is written") {
   refuses("user_ids.offsets must never fall", [](auto& s, auto&, auto&) { s.user_ids.offsets[1] = 100; }, true);
   refuses("on both sides", [](auto&, auto& m, auto&) { m.item_biases = {}; });
   refuses("seen has", [](auto&, auto&, auto& r) { r.seen.n_items = 3; });
+  refuses("seen has no items", [](auto&, auto&, auto& r) { r.seen.items = nullptr; });
+  refuses("null character", [](auto& s, auto&, auto&) { s.user_ids.text.back() = '\0'; }, true);
   refuses("range", [](auto& s, auto&, auto&) { s.seen_items[0] = 4; });
   refuses("offsets", [](auto& s, auto&, auto&) { s.seen_offsets[2] = 0; });
   refuses("belongs to the file format", [](auto&, auto&, auto& r) { r.metadata["checksum"] = "x"; });

@@ -240,7 +240,7 @@ def to_onnx(model: FactorModel) -> Any:
 def write(
     model: FactorModel, path: str | os.PathLike[str], format: str | None = None
 ) -> list[Path]:
-    """Write an export; each file appears only once it is complete.
+    """Write an export; its files appear only once all of them are complete.
 
     Parameters
     ----------
@@ -256,16 +256,37 @@ def write(
     list of Path
         What was written.
     """
+    paths, writer = _resolved(path, format)
+    with _complete(paths) as temporary:
+        writer(model, *temporary)
+    return paths
+
+
+# ---- inside --------------------------------------------------------------------------------------
+
+_Writer = Callable[..., None]
+
+
+def _resolved(
+    path: str | os.PathLike[str], format: str | None = None
+) -> tuple[list[Path], _Writer]:
+    """Return the files that an export consists of, and what writes them."""
     path = Path(os.fsdecode(path))
     name = format or {"hnsw": "hnswlib"}.get(path.suffix[1:], path.suffix[1:])
     if name not in _WRITERS:
         known = ", ".join(map(repr, _WRITERS))
         found = f"format={format!r}" if format else f"{path}: the suffix names no format"
         raise ValueError(f"{found}; expected one of {known}")
-    return _WRITERS[name](model, path)
+    if name == "npz":
+        paths = [path]
+    elif name == "parquet":
+        paths = [path.with_name(f"{path.stem}.{side}.parquet") for side in _SIDES]
+    else:
+        paths = [path, path.with_name(path.name + ".npz")]
+    return paths, _WRITERS[name]
 
 
-# ---- inside --------------------------------------------------------------------------------------
+_SIDES: tuple[Side, ...] = ("users", "items")
 
 
 def _with_column(factors: NDArray[Any], column: NDArray[Any] | None) -> NDArray[Any]:
@@ -282,63 +303,57 @@ def _optional(module: str, package: str | None = None) -> Any:
 
 
 @contextmanager
-def _complete(path: Path) -> Iterator[str]:
-    """Give a temporary name in the same folder; what is there at the end takes the path's place."""
-    with tempfile.TemporaryDirectory(prefix=".matfac-", dir=path.parent) as folder:
-        temporary = Path(folder) / "export"
-        yield str(temporary)
-        temporary.replace(path)
+def _complete(paths: list[Path]) -> Iterator[list[str]]:
+    """Give temporary names in the same folder; what is there at the end takes the paths' places.
+
+    All at the end: an index beside the ids of an earlier one would answer with wrong ids.
+    """
+    with tempfile.TemporaryDirectory(prefix=".matfac-", dir=paths[0].parent) as folder:
+        temporary = [Path(folder) / str(i) for i in range(len(paths))]
+        yield [str(file) for file in temporary]
+        for file in temporary:
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+        for file, path in zip(temporary, paths, strict=True):
+            file.replace(path)
 
 
-def _save_arrays(path: Path, **arrays: IdArray | NDArray[Any]) -> Path:
-    with _complete(path) as temporary, Path(temporary).open("wb") as file:
+def _save_arrays(path: str, **arrays: IdArray | NDArray[Any]) -> None:
+    with Path(path).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    return path
 
 
-def _save_companion(model: FactorModel, path: Path, **more: NDArray[Any]) -> Path:
-    beside = path.with_name(path.name + ".npz")
-    return _save_arrays(beside, user_ids=model.user_ids_, item_ids=model.item_ids_, **more)
+def _save_companion(model: FactorModel, path: str, **more: NDArray[Any]) -> None:
+    _save_arrays(path, user_ids=model.user_ids_, item_ids=model.item_ids_, **more)
 
 
-def _write_npz(model: FactorModel, path: Path) -> list[Path]:
-    return [_save_arrays(path, **to_numpy(model))]
+def _write_npz(model: FactorModel, path: str) -> None:
+    _save_arrays(path, **to_numpy(model))
 
 
-def _write_parquet(model: FactorModel, path: Path) -> list[Path]:
+def _write_parquet(model: FactorModel, *paths: str) -> None:
     _optional("pyarrow")
     parquet = import_module("pyarrow.parquet")
-    sides: tuple[Side, ...] = ("users", "items")
-    written = []
-    for side in sides:
-        written.append(path.with_name(f"{path.stem}.{side}.parquet"))
-        with _complete(written[-1]) as temporary:
-            parquet.write_table(to_arrow(model, side), temporary)
-    return written
+    for side, path in zip(_SIDES, paths, strict=True):
+        parquet.write_table(to_arrow(model, side), path)
 
 
-def _write_faiss(model: FactorModel, path: Path) -> list[Path]:
-    index = to_faiss(model)
-    with _complete(path) as temporary:
-        _optional("faiss", "faiss-cpu").write_index(index, temporary)
-    return [path, _save_companion(model, path, queries=query_vectors(model).astype(np.float32))]
+def _write_faiss(model: FactorModel, path: str, beside: str) -> None:
+    _optional("faiss", "faiss-cpu").write_index(to_faiss(model), path)
+    _save_companion(model, beside, queries=query_vectors(model).astype(np.float32))
 
 
-def _write_hnswlib(model: FactorModel, path: Path) -> list[Path]:
-    index = to_hnswlib(model)
-    with _complete(path) as temporary:
-        index.save_index(temporary)
-    return [path, _save_companion(model, path, queries=query_vectors(model).astype(np.float32))]
+def _write_hnswlib(model: FactorModel, path: str, beside: str) -> None:
+    to_hnswlib(model).save_index(path)
+    _save_companion(model, beside, queries=query_vectors(model).astype(np.float32))
 
 
-def _write_onnx(model: FactorModel, path: Path) -> list[Path]:
-    proto = to_onnx(model)
-    with _complete(path) as temporary:
-        Path(temporary).write_bytes(proto.SerializeToString())
-    return [path, _save_companion(model, path)]
+def _write_onnx(model: FactorModel, path: str, beside: str) -> None:
+    Path(path).write_bytes(to_onnx(model).SerializeToString())
+    _save_companion(model, beside)
 
 
-_WRITERS: dict[str, Callable[[FactorModel, Path], list[Path]]] = {
+_WRITERS: dict[str, _Writer] = {
     "npz": _write_npz,
     "parquet": _write_parquet,
     "faiss": _write_faiss,

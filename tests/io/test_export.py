@@ -265,4 +265,24 @@ def test_the_command_line_does_not_overwrite_its_model(
     assert code == 1 and "would overwrite the model" in err
     code, _, err = call("export", path, "-o", tmp_path / "m.bin")
     assert code == 1 and "expected one of 'npz'" in err
-    assert path.read_bytes() == before
+    # Nor by the file that stands beside the one that is named.
+    (tmp_path / "m.faiss.npz").write_bytes(before)
+    code, _, err = call("export", tmp_path / "m.faiss.npz", "-o", tmp_path / "m.faiss")
+    assert code == 1 and "would overwrite the model" in err
+    assert path.read_bytes() == before == (tmp_path / "m.faiss.npz").read_bytes()
+
+
+def test_the_files_of_an_export_appear_together(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mf.export.write(model, tmp_path / "a.faiss")
+    before = (tmp_path / "a.faiss").read_bytes()
+    other = mf.MatrixFactorization(3, max_iter=1).fit(mf.datasets.make_ratings(9, 8, 40))
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mf.export, "_save_companion", full)
+    with pytest.raises(OSError, match="No space"):
+        mf.export.write(other, tmp_path / "a.faiss")
+    assert (tmp_path / "a.faiss").read_bytes() == before

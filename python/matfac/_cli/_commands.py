@@ -160,8 +160,9 @@ def recommend(options: argparse.Namespace) -> int:
 def export_model(options: argparse.Namespace) -> int:
     """Write a model for other programs."""
     would = "the export would overwrite the model"
-    output = checked_output(options.output, (options.model,), would)
-    written = export.write(load(options.model), output, options.format)
+    for path in export._resolved(options.output, options.format)[0]:
+        checked_output(str(path), (options.model,), would)
+    written = export.write(load(options.model), options.output, options.format)
     _show(options, {"model": options.model, "written": [str(path) for path in written]})
     return 0
 
