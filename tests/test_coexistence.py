@@ -6,6 +6,7 @@ matter of the whole process.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -93,6 +94,15 @@ def others():
     return index.search(X, 5)[1].sum()
 """,
 }
+# Too large to ask for it (docs/releasing.md), so only where it is.
+if importlib.util.find_spec("torch") is not None:
+    OTHERS["PyTorch"] = """
+def others():
+    import torch
+    torch.manual_seed(0)
+    A = torch.randn(600, 600)
+    return torch.get_num_threads(), float((A @ A.T).trace()), float(torch.linalg.qr(A).R.abs().sum())
+"""
 
 
 @pytest.mark.parametrize("other", OTHERS)

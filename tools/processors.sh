@@ -35,6 +35,7 @@ done
 
 for level in $("$python" -c 'import matfac; print(*matfac.runtime_info()["instruction_sets"])'); do
   stage "the tests of the kernels with MATFAC_ISA=$level"
-  MATFAC_ISA=$level "$python" -m pytest -q -p no:cacheprovider tests/parity tests/properties tests/io
+  MATFAC_ISA=$level "$python" -m pytest -q -n auto --dist loadgroup -p no:cacheprovider \
+    tests/parity tests/properties tests/io tests/contract
 done
 stage
