@@ -63,6 +63,7 @@ for python in "$@"; do
     "$python" -m venv --clear "$work/test"
     pin=''
     test "$numpy" = newest || pin="numpy==$numpy.*"
+    case $numpy in 1.*) pin="$pin pyarrow<26" ;; esac # later ones want NumPy 2, and their metadata does not say so
     # Old NumPys come as wheels or not at all; hnswlib has none.
     # shellcheck disable=SC2086  # a word or none
     "$work/test/bin/python" -m pip install --quiet --only-binary :all: --no-binary hnswlib "$wheel[test]" $pin
