@@ -101,7 +101,8 @@ def others():
     import torch
     torch.manual_seed(0)
     A = torch.randn(600, 600)
-    return torch.get_num_threads(), float((A @ A.T).trace()), float(torch.linalg.qr(A).R.abs().sum())
+    trace = float((A @ A.T).trace())
+    return torch.get_num_threads(), trace, float(torch.linalg.qr(A).R.abs().sum())
 """
 
 
