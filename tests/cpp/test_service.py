@@ -366,6 +366,15 @@ def test_a_body_needs_its_length(service: Service) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 411 ")
 
 
+@pytest.mark.parametrize("method", ["DELETE", "POST", "PUT", "PATCH", "GET"])
+def test_a_path_that_is_not_there(service: Service, method: str) -> None:
+    client = service.client()
+    client.connection.putrequest(method, "/nowhere")  # adds no Content-Length
+    client.connection.endheaders()
+    response = client.connection.getresponse()
+    assert response.status == 404 and f"there is no {method} /nowhere" in response.read().decode()
+
+
 @pytest.mark.parametrize("ranges", ["bytes=0-10", "bytes=" + ",".join(["0-"] * 500)])
 def test_an_answer_comes_whole(service: Service, ranges: str) -> None:
     client = service.client()

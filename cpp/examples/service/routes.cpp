@@ -46,14 +46,16 @@ std::string media_type(const httplib::Request& request) {
   return type;
 }
 
+bool has_body(const httplib::Request& request) {
+  return request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
+}
+
 /// The text of a body of at most `max_body` bytes. httplib's own limit is that of Content-Length, which a body that
 /// comes in chunks does not have and which counts what is packed. A longer one is read to its end and thrown away: the
 /// connection's next request stands behind it.
 std::string received(const httplib::Request& request, httplib::Response& response, std::size_t max_body,
                      const httplib::ContentReader& read) {
-  if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) {
-    throw Refusal(411, "a body needs its Content-Length");
-  }
+  if (!has_body(request)) throw Refusal(411, "a body needs its Content-Length");
   std::string body;
   bool fits = true;
   const auto take = [&](const char* data, std::size_t size) {
@@ -124,6 +126,17 @@ class Routes {
         handler(request, response, received(request, response, options_.max_body, read));
       };
       counted(route, handle)(request, response);
+    };
+  }
+
+  /// What is asked of a path that is not there: its body, if there is one, is not to be collected either.
+  BodyHandler nowhere() {
+    return [this](const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& read) {
+      const auto handle = [&](const httplib::Request&, httplib::Response&) {
+        if (has_body(request)) received(request, response, options_.max_body, read);
+        throw Refusal(404, no_such(request));
+      };
+      counted("other", handle)(request, response);
     };
   }
 
@@ -229,9 +242,7 @@ void add_routes(httplib::Server& server, ModelHolder& holder, Metrics& metrics, 
   server.Post("/reload", routes->with_body("/reload", [routes](const auto& request, auto& response, const auto& text) {
     routes->reload(request, response, text);
   }));
-  // Last, what is asked of a path that is not there: its body is not to be collected either.
-  const auto nowhere = routes->with_body(
-      "other", [](const auto& request, auto&, const auto&) { throw Refusal(404, no_such(request)); });
+  const auto nowhere = routes->nowhere();  // last, behind all paths
   server.Post(".*", nowhere).Put(".*", nowhere).Patch(".*", nowhere).Delete(".*", nowhere);
   server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
     // Whole answers only, which HTTP allows: httplib would cut any answer, and repeat its parts a thousand times. The
