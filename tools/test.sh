@@ -24,8 +24,13 @@ make_environment .venv-test
 stage 'building and installing matfac into .venv-test'
 # A failed build must not leave the library of an earlier one to be tested.
 rm -f "$build/cpp/tests/matfac_tests" "$build/cpp/examples/service/matfac_service"
-PATH=$PWD/.venv-test/bin:$PATH .venv-test/bin/python -m pip install --quiet --no-build-isolation \
-  -Cbuild-dir="$build" -Ccmake.define.MATFAC_BUILD_TESTS=ON -Ccmake.define.MATFAC_BUILD_SERVICE=ON -Ccmake.define.MATFAC_STRICT="${MATFAC_STRICT:-0}" '.[test]'
+# The wheel is built beside the build tools, which keep their folder; what the tests need is built, where it comes as
+# sources, apart from them.
+rm -f "$build"/wheel/*.whl
+PATH=$PWD/.venv-test/bin:$PATH .venv-test/bin/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir "$build/wheel" \
+  -Cbuild-dir="$build" -Ccmake.define.MATFAC_BUILD_TESTS=ON -Ccmake.define.MATFAC_BUILD_SERVICE=ON -Ccmake.define.MATFAC_STRICT="${MATFAC_STRICT:-0}" .
+.venv-test/bin/python -m pip uninstall --quiet --yes matfac
+.venv-test/bin/python -m pip install --quiet "$(echo "$build"/wheel/*.whl)[test]"
 
 stage 'testing'
 MATFAC_CPP_TESTS=$PWD/$build/cpp/tests/matfac_tests \
