@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -98,4 +99,59 @@ TEST_CASE_TEMPLATE("a row of als is the least-squares solution", T, float, doubl
 TEST_CASE_TEMPLATE("a long row of als is accumulated in parts", T, float, double) {
   check<T>((1 << 16) + 1, 3);
   check<T>(700'001, 2);
+}
+
+namespace {
+
+/// Rows of many lengths over shared items, none among them.
+template <class T>
+struct Rows {
+  explicit Rows(Index n_factors) : numbers(Row<T>::draw(kItems * n_factors, 3)), values(Row<T>::draw(4000, 4)) {
+    for (Index i = 0; i < 60; ++i) {
+      const Index n = i % 7 == 3 ? 0 : (i * 37) % (i % 2 == 0 ? 130 : 2 * n_factors + 3);
+      for (Index k = 0; k < n; ++k) items.push_back(static_cast<Code>((i + 3 * k) % kItems));
+      offsets.push_back(static_cast<Index>(items.size()));
+    }
+    values.resize(items.size(), T(0.5));
+  }
+  Index n_rows() const { return static_cast<Index>(offsets.size()) - 1; }
+
+  /// Factors and biases after `solve_rows` of runs of `step` rows.
+  std::vector<T> solved(Index n_factors, bool with_bias, double penalty, Index step, int n_threads) const {
+    const RatingsView<T> view{{n_rows(), kItems, offsets.data(), items.data()}, values.data()};
+    std::vector<T> factors(static_cast<std::size_t>(n_rows() * n_factors), T(9)), biases(offsets.size() - 1, T(9));
+    const als::Fixed<T> fixed{numbers.data(), n_factors, nullptr, T(kMean)};
+    const als::Target<T> target{factors.data(), n_factors, n_factors, with_bias ? biases.data() : nullptr,
+                                penalty,        penalty,   0};
+    for (Index i = 0; i < n_rows(); i += step) {
+      als::solve_rows<T>(view, i, std::min(i + step, n_rows()), fixed, target, n_threads);
+    }
+    if (with_bias) factors.insert(factors.end(), biases.begin(), biases.end());
+    return factors;
+  }
+
+  static constexpr Index kItems = 400;
+  std::vector<T> numbers, values;
+  std::vector<Index> offsets{0};
+  std::vector<Code> items;
+};
+
+}  // namespace
+
+// By their ratings and by their factors; systems that fit the lanes and larger ones; without a penalty also rows that
+// only the least-norm solution can have.
+TEST_CASE_TEMPLATE("a row of als has the same bits alone and beside others", T, float, double) {
+  for (const Index n_factors : {1, 7, 16, 33, 64, 80, 100}) {
+    const Rows<T> rows(n_factors);
+    for (const bool with_bias : {false, true}) {
+      for (const double penalty : {0.3, 0.0}) {
+        CAPTURE(n_factors);
+        CAPTURE(with_bias);
+        CAPTURE(penalty);
+        const auto alone = rows.solved(n_factors, with_bias, penalty, 1, 1);
+        CHECK(rows.solved(n_factors, with_bias, penalty, rows.n_rows(), 1) == alone);
+        CHECK(rows.solved(n_factors, with_bias, penalty, 11, 2) == alone);
+      }
+    }
+  }
 }

@@ -26,57 +26,83 @@ constexpr Index system_lda(Index stride) {
   return stride + kGroup<T>;
 }
 
-// a[0..kRows)[0..kRegs registers) (+ or -)= sum_k rows[k][i] * columns[k][j]; the rows k are `stride` apart.
-template <class T, int kRows, int kRegs, bool kSubtract>
-MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index stride, bool is_fresh, T* a, Index lda) {
+// Terms of a tile's sums between two calls of `between`.
+constexpr Index kTermsBetween = 16;
+
+struct Nothing {
+  MATFAC_INLINE void operator()() const {}
+};
+
+// a[0..kRows)[0..kRegs registers) (+ or -)= sum_k rows[k][i] * columns[k][j]; the rows k are `stride` apart. `between`
+// is called after every few terms.
+template <class T, int kRows, int kRegs, bool kSubtract, class Between>
+MATFAC_INLINE void update_tile(const T* rows, const T* columns, Index n, Index stride, bool is_fresh, T* a, Index lda,
+                               Between& between) {
   Register<T> acc[kRows][kRegs];
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kRegs; ++j) acc[i][j] = is_fresh ? splat(T(0)) : load_register(a + i * lda + j * kWidth<T>);
   }
+  for (Index begin = 0; begin < n; begin += kTermsBetween) {
+    const Index end = min_index(n, begin + kTermsBetween);
 #pragma GCC unroll 2
-  for (Index k = 0; k < n; ++k) {
-    Register<T> column[kRegs];
-    for (int j = 0; j < kRegs; ++j) column[j] = load_register(columns + k * stride + j * kWidth<T>);
-    for (int i = 0; i < kRows; ++i) {
-      const Register<T> row = splat(rows[k * stride + i]);
-      for (int j = 0; j < kRegs; ++j) {
-        acc[i][j] = kSubtract ? fnma(row, column[j], acc[i][j]) : fma(row, column[j], acc[i][j]);
+    for (Index k = begin; k < end; ++k) {
+      Register<T> column[kRegs];
+      for (int j = 0; j < kRegs; ++j) column[j] = load_register(columns + k * stride + j * kWidth<T>);
+      for (int i = 0; i < kRows; ++i) {
+        const Register<T> row = splat(rows[k * stride + i]);
+        for (int j = 0; j < kRegs; ++j) {
+          acc[i][j] = kSubtract ? fnma(row, column[j], acc[i][j]) : fma(row, column[j], acc[i][j]);
+        }
       }
     }
+    between();
   }
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kRegs; ++j) store_register(a + i * lda + j * kWidth<T>, acc[i][j]);
   }
 }
 
-struct Nothing {
-  MATFAC_INLINE void operator()() const {}
-};
+// Registers that the next tile of a band takes of `left`. Tiles of one register have too few accumulators to hide the
+// latency of a fused multiplication unless they have kBand rows; where registers are so many that wider ones have kBand
+// rows as well, two pairs are better than three and one.
+constexpr int tile_width(Index left) {
+  if (kTileRows == kBand && (left == 2 || left == 4)) return 2;
+  return left >= kTileRegisters ? kTileRegisters : 1;
+}
 
-// The same for the kBand rows from `a` on, columns [from, end). What is left beside the wide tiles is taken one
-// register at a time for all rows of the band: tiles two registers wide would wait for their own accumulators.
-// `between` is called after every tile.
+// The same for the kBand rows from `a` on, columns [from, end).
 template <class T, bool kSubtract, class Between>
 __attribute__((noinline)) void update_band(const T* rows, const T* columns, Index n, Index stride, Index from,
                                            Index end, bool is_fresh, T* a, Index lda, Between& between) {
   for (Index j = from / kWidth<T> * kWidth<T>; j < end;) {
-    if (end - j < kTileRegisters * kWidth<T>) {
-      update_tile<T, kBand, 1, kSubtract>(rows, columns + j, n, stride, is_fresh, a + j, lda);
-      between();
-      j += kWidth<T>;
-      continue;
+    const int width = tile_width((end - j) / kWidth<T>);
+    if (width == kTileRegisters) {
+      for (Index i = 0; i < kBand; i += kTileRows) {
+        update_tile<T, kTileRows, kTileRegisters, kSubtract>(rows + i, columns + j, n, stride, is_fresh,
+                                                             a + i * lda + j, lda, between);
+      }
+    } else if (width == 2) {
+      update_tile<T, kBand, 2, kSubtract>(rows, columns + j, n, stride, is_fresh, a + j, lda, between);
+    } else {
+      update_tile<T, kBand, 1, kSubtract>(rows, columns + j, n, stride, is_fresh, a + j, lda, between);
     }
-    for (Index i = 0; i < kBand; i += kTileRows) {
-      update_tile<T, kTileRows, kTileRegisters, kSubtract>(rows + i, columns + j, n, stride, is_fresh, a + i * lda + j,
-                                                           lda);
-      between();
-    }
-    j += kTileRegisters * kWidth<T>;
+    j += width * kWidth<T>;
   }
 }
 
-MATFAC_INLINE float square_root(float x) { return __builtin_sqrtf(x); }
-MATFAC_INLINE double square_root(double x) { return __builtin_sqrt(x); }
+// Rows [0, size) of the upper triangle of a product of panels, and what shares a band of rows and a register with it.
+template <class T, class Between>
+MATFAC_INLINE void update_upper(const T* left, const T* panel, Index n, Index stride, Index size, bool is_fresh, T* a,
+                                Index lda, Between& between) {
+  for (Index i = 0; i < size; i += kBand) {
+    if (kWidth<T> == 2 * kBand && stride - i == kWidth<T> && size - i > kBand) {
+      // Two bands of one register each.
+      update_tile<T, 2 * kBand, 1, false>(left + i, panel + i, n, stride, is_fresh, a + i * lda + i, lda, between);
+      return;
+    }
+    update_band<T, false>(left + i, panel, n, stride, i, stride, is_fresh, a + i * lda, lda, between);
+  }
+}
 
 // Factorizes rows [k, k + n_rows), n_rows <= kBand, from which the rows before have been eliminated. First the square
 // on the diagonal, whose chain of pivots is all latency, as scalars; then whole registers with its multipliers.

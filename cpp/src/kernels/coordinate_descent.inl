@@ -22,7 +22,7 @@ MATFAC_INLINE T absolute_value(T x) {
 
 // Completes the matrix: the penalty, and the lower triangle, for whole rows are added to the residual.
 template <class T>
-MATFAC_INLINE void complete_system(const RowProblem<T>& p, const RowWorkspace<T>& w, Index stride) {
+MATFAC_INLINE void complete_system(const RowProblem<T>& p, const RowSystem<T>& w, Index stride) {
   const Index lda = system_lda<T>(stride);
   add_base(p, w, stride);
   for (Index i = 0; i < p.n_factors; ++i) {
@@ -34,9 +34,9 @@ MATFAC_INLINE void complete_system(const RowProblem<T>& p, const RowWorkspace<T>
 }
 
 template <class T>
-void descend_row(const RowProblem<T>& p, double total, T* workspace, T* solution, T* bias) {
+void descend_row(const RowProblem<T>& p, double total, T* system, T* solution, T* bias) {
   const Index stride = padded_width<T>(p.n_factors), lda = system_lda<T>(stride);
-  const RowWorkspace<T> w(workspace, stride);
+  const RowSystem<T> w(system, stride);
   T* const r = w.h;
   const T* const g = w.h + stride;
   complete_system(p, w, stride);

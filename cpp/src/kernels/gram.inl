@@ -40,26 +40,39 @@ MATFAC_INLINE Index panel_entries(Index stride) {
   return (rows > stride ? rows : stride) * stride;
 }
 
-// How a workspace is cut: a system, its vectors, a panel; each a whole number of groups, so that all are aligned.
+// How the memory of a system is cut: the matrix and its vectors, each a whole number of groups, so that all are
+// aligned.
 template <class T>
-struct RowWorkspace {
-  RowWorkspace(T* memory, Index stride)
+struct RowSystem {
+  RowSystem() = default;
+  RowSystem(T* memory, Index stride)
       : a(memory),
         diagonal(a + stride * system_lda<T>(stride)),
         inverse_pivots(diagonal + stride),
         x(inverse_pivots + stride),
-        h(x + stride),
-        targets(h + 2 * stride),
+        h(x + stride) {}
+  T *a, *diagonal, *inverse_pivots, *x, *h;  // g follows h
+};
+template <class T>
+Index row_system_size(Index n_factors) {
+  const Index stride = padded_width<T>(n_factors);
+  return stride * (system_lda<T>(stride) + 5);
+}
+
+// What accumulating systems needs beside them.
+template <class T>
+struct RowPanels {
+  RowPanels(T* memory, Index stride)
+      : targets(memory),
         panel(targets + padded_width<T>(panel_rows<T>(stride)) + stride),
         roots(panel + panel_entries<T>(stride)),
         left(roots + padded_width<T>(panel_rows<T>(stride)) + stride) {}
-  T *a, *diagonal, *inverse_pivots, *x, *h, *targets, *panel, *roots, *left;  // g follows h
+  T *targets, *panel, *roots, *left;
 };
-
 template <class T>
-Index solve_row_workspace(Index n_factors) {
-  const Index stride = padded_width<T>(n_factors), panel = panel_rows<T>(stride);
-  return stride * system_lda<T>(stride) + 7 * stride + 2 * padded_width<T>(panel) + 2 * panel_entries<T>(stride);
+Index row_panels_size(Index n_factors) {
+  const Index stride = padded_width<T>(n_factors);
+  return 2 * (padded_width<T>(panel_rows<T>(stride)) + stride + panel_entries<T>(stride));
 }
 
 // The Cholesky factor may be off by about this much of the diagonal.
@@ -91,23 +104,17 @@ MATFAC_INLINE void gather_rows(const RowProblem<T>& p, Index start, Index n, Ind
   }
 }
 
-// The same, transposed: row f of `panel` (of `width` entries) holds factor f of every rating, zero beyond the n-th.
+// The same, transposed: row f of `panel` (of `width` entries) holds factor f of every rating, zero beyond the n-th:
+// that of a row that `zeros` becomes.
 template <class T>
-MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, T* panel) {
+MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, T* panel, T* zeros) {
   using Column = typename Square<T>::Column;
   constexpr Index kRows = Square<T>::kItems, kColumns = Square<T>::kFactors;
   const Index whole = p.n_factors / kColumns * kColumns;
+  for (Index f = 0; f < p.n_factors; ++f) zeros[f] = T(0);
   for (Index k = 0; k < width; k += kRows) {
-    if (n - k < kRows) {
-      for (Index f = 0; f < p.n_factors; ++f) {
-        for (Index i = k; i < k + kRows; ++i) {
-          panel[f * width + i] = i < n ? p.fixed[p.codes[i] * p.fixed_stride + f] : T(0);
-        }
-      }
-      continue;
-    }
     const T* v[kRows];
-    for (Index i = 0; i < kRows; ++i) v[i] = p.fixed + p.codes[k + i] * p.fixed_stride;
+    for (Index i = 0; i < kRows; ++i) v[i] = k + i < n ? p.fixed + p.codes[k + i] * p.fixed_stride : zeros;
     for (Index f = 0; f < whole; f += kColumns) {
       Column columns[kColumns];
       Square<T>::load(v, f, columns);
@@ -119,37 +126,39 @@ MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, 
   }
 }
 
-// h += panel^T targets, g += panel^T 1, for kCount registers of columns.
-template <class T, int kCount>
+// h += panel^T targets and, with kSums, g += panel^T 1, for kCount registers of columns.
+template <class T, int kCount, bool kSums>
 MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, Index stride, T* h) {
   Register<T> with_target[kCount], plain[kCount];
   T* const g = h + stride;
   for (int j = 0; j < kCount; ++j) {
     with_target[j] = load_register(h + j * kWidth<T>);
-    plain[j] = load_register(g + j * kWidth<T>);
+    if (kSums) plain[j] = load_register(g + j * kWidth<T>);
   }
   for (Index k = 0; k < n; ++k) {
     const Register<T> target = splat(targets[k]);
     for (int j = 0; j < kCount; ++j) {
       const Register<T> v = load_register(panel + k * stride + j * kWidth<T>);
       with_target[j] = fma(target, v, with_target[j]);
-      plain[j] += v;
+      if (kSums) plain[j] += v;
     }
   }
   for (int j = 0; j < kCount; ++j) {
     store_register(h + j * kWidth<T>, with_target[j]);
-    store_register(g + j * kWidth<T>, plain[j]);
+    if (kSums) store_register(g + j * kWidth<T>, plain[j]);
   }
 }
 
-template <class T>
+template <class T, bool kSums>
 MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, Index stride, T* h) {
   constexpr Index kChunk = 4 * kWidth<T>;  // a multiple or a fraction of the group
   for (Index f = 0; f < stride; f += kChunk) {
     if (stride - f >= kChunk) {
-      add_right_sides<T, 4>(panel + f, targets, n, stride, h + f);
+      add_right_sides<T, 4, kSums>(panel + f, targets, n, stride, h + f);
     } else {
-      for (Index j = f; j < stride; j += kWidth<T>) add_right_sides<T, 1>(panel + j, targets, n, stride, h + j);
+      for (Index j = f; j < stride; j += kWidth<T>) {
+        add_right_sides<T, 1, kSums>(panel + j, targets, n, stride, h + j);
+      }
     }
   }
 }
@@ -201,12 +210,13 @@ MATFAC_INLINE const T* signed_panel(const RowProblem<T>& p, Index start, Index n
 template <class T>
 class Prefetch {
  public:
+  MATFAC_INLINE Prefetch(const RowProblem<T>& p, const Code* begin, const Code* end) : p_(p), next_(begin), end_(end) {}
+
   // From behind rating `begin` on as many rows as a panel has, but for those that have been asked for.
-  MATFAC_INLINE Prefetch(const RowProblem<T>& p, Index begin, Index panel_size)
-      : p_(p),
-        next_(*p.fetched > p.codes + begin ? *p.fetched : p.codes + begin),
-        end_(p.codes + min_index(p.n + p.n_ahead, begin + panel_size)) {}
-  MATFAC_INLINE ~Prefetch() { *p_.fetched = next_; }
+  static MATFAC_INLINE Prefetch behind(const RowProblem<T>& p, Index begin, Index panel_size) {
+    return {p, *p.fetched > p.codes + begin ? *p.fetched : p.codes + begin,
+            p.codes + min_index(p.n + p.n_ahead, begin + panel_size)};
+  }
 
   MATFAC_INLINE void operator()() {
     constexpr Index kLine = 64 / static_cast<Index>(sizeof(T));
@@ -216,6 +226,7 @@ class Prefetch {
       if (p_.offsets != nullptr) __builtin_prefetch(p_.offsets + *next_, 0, 2);
     }
   }
+  MATFAC_INLINE const Code* next() const { return next_; }
 
  private:
   const RowProblem<T>& p_;
@@ -223,13 +234,14 @@ class Prefetch {
 };
 
 // Adds ratings [start, start + count) to the system: A (its upper triangle, and what shares a band of rows and a
-// register with it), h and g; sets them if `is_fresh`. Returns the sum of the targets.
+// register with it), h and, where there is a bias, g; sets them if `is_fresh`. Returns the sum of the targets.
 template <class T>
-double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_fresh, T* workspace) {
+double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_fresh, T* system, T* panels) {
   const Index stride = padded_width<T>(p.n_factors), lda = system_lda<T>(stride), panel_size = panel_rows<T>(stride);
-  const RowWorkspace<T> w(workspace, stride);
+  const RowSystem<T> s(system, stride);
+  const RowPanels<T> w(panels, stride);
   if (is_fresh) {
-    for (Index f = 0; f < 2 * stride; ++f) w.h[f] = T(0);
+    for (Index f = 0; f < 2 * stride; ++f) s.h[f] = T(0);
   }
   double total = 0;
   for (const Index stop = start + count; start < stop; start += panel_size) {
@@ -238,168 +250,32 @@ double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_
     gather_rows(p, start, n, stride, w.panel);
     if (p.weights == nullptr) {
       total += gather_targets(p, start, n, w.targets);
-      add_right_sides(w.panel, w.targets, n, stride, w.h);
+      if (p.has_bias) {
+        add_right_sides<T, true>(w.panel, w.targets, n, stride, s.h);
+      } else {
+        add_right_sides<T, false>(w.panel, w.targets, n, stride, s.h);
+      }
     } else {
       total += gather_weights(p, start, n, w.targets, w.roots);
-      add_weighted_sides(w.panel, w.targets, p.weights + start, w.roots, n, stride, w.h);
+      add_weighted_sides(w.panel, w.targets, p.weights + start, w.roots, n, stride, s.h);
       left = signed_panel(p, start, n, stride, w.panel, w.left);
     }
-    Prefetch<T> ahead(p, start + n, panel_size);
-    for (Index i = 0; i < p.n_factors; i += kBand) {
-      update_band<T, false>(left + i, w.panel, n, stride, i, stride, is_fresh, w.a + i * lda, lda, ahead);
-    }
+    auto ahead = Prefetch<T>::behind(p, start + n, panel_size);
+    update_upper(left, w.panel, n, stride, p.n_factors, is_fresh, s.a, lda, ahead);
+    *p.fetched = ahead.next();
     is_fresh = false;
   }
   return total;
 }
 
-// Adds the system of another workspace to this one's.
+// Adds another system to this one.
 template <class T>
-void add_system(Index n_factors, const T* other, T* workspace) {
+void add_system(Index n_factors, const T* other, T* system) {
   const Index stride = padded_width<T>(n_factors);
-  const RowWorkspace<T> w(workspace, stride);
-  const T* const other_h = other + (w.h - w.a);
-  for (Index i = 0; i < stride * system_lda<T>(stride); ++i) w.a[i] += other[i];
-  for (Index f = 0; f < 2 * stride; ++f) w.h[f] += other_h[f];
-}
-
-// Adds the penalty to the diagonal, puts the right-hand sides beside the matrix and factorizes; see `factorize`.
-template <class T>
-MATFAC_INLINE Index factorize_penalized(const RowWorkspace<T>& w, Index stride, Index size, T penalty, T smallest,
-                                        const T* h, const T* g) {
-  const Index lda = system_lda<T>(stride);
-  for (Index i = 0; i < size; ++i) {
-    T* const row = w.a + i * lda;
-    row[i] += penalty;
-    w.diagonal[i] = row[i];
-    for (Index j = 0; j < kGroup<T>; ++j) row[stride + j] = T(0);
-    row[stride] = h[i];
-    row[stride + 1] = g != nullptr ? g[i] : T(1);
-  }
-  return factorize(w.a, stride, size, smallest, w.diagonal, w.inverse_pivots);
-}
-
-// Adds what the system has beside its ratings, but for the penalty.
-template <class T>
-MATFAC_INLINE void add_base(const RowProblem<T>& p, const RowWorkspace<T>& w, Index stride) {
-  if (p.base != nullptr) {
-    const Index lda = system_lda<T>(stride);
-    for (Index i = 0; i < p.n_factors; ++i) {
-      for (Index j = i / kGroup<T> * kGroup<T>; j < stride; ++j) w.a[i * lda + j] += p.base[i * lda + j];
-    }
-  }
-  if (p.linear != nullptr) {
-    for (Index f = 0; f < p.n_factors; ++f) w.h[f] += p.linear[f];
-  }
-}
-
-// With y and z beside the factor: their products, and x := y - b z once b is known.
-template <class T>
-struct Sides {
-  const T* first;
-  Index lda, size;
-
-  struct Products {
-    double zy = 0, zz = 0;
-  };
-  MATFAC_INLINE Products products() const {
-    Products sums;
-    for (Index i = 0; i < size; ++i) {
-      const double y = static_cast<double>(first[i * lda]), z = static_cast<double>(first[i * lda + 1]);
-      sums.zy += z * y;
-      sums.zz += z * z;
-    }
-    return sums;
-  }
-  MATFAC_INLINE void combine(T b, Index stride, T* x) const {
-    for (Index i = 0; i < size; ++i) x[i] = fma_scalar(-b, first[i * lda + 1], first[i * lda]);
-    for (Index i = size; i < stride; ++i) x[i] = T(0);
-  }
-};
-
-// Solves the accumulated system. Returns -1, or the index of a pivot that counts as zero.
-template <class T>
-Index finish_row(const RowProblem<T>& p, double total, T* workspace, T* solution, T* bias) {
-  const Index stride = padded_width<T>(p.n_factors), lda = system_lda<T>(stride);
-  const RowWorkspace<T> w(workspace, stride);
-  const T smallest = negligible<T>(p.n_factors, p.n);
-  add_base(p, w, stride);
-  const Index failed = factorize_penalized(w, stride, p.n_factors, p.regularization, smallest, w.h, w.h + stride);
-  if (failed >= 0) return failed;
-  const Sides<T> sides{w.a + stride, lda, p.n_factors};
-  T b = T(0);
-  if (bias != nullptr) {
-    const double c = p.total_weight + static_cast<double>(p.bias_regularization);
-    const auto products = sides.products();
-    const double schur = c - products.zz;
-    if (!(schur > static_cast<double>(smallest) * c)) return p.n_factors;
-    *bias = b = static_cast<T>((total - products.zy) / schur);
-  }
-  sides.combine(b, stride, w.x);
-  back_substitute(w.a, stride, p.n_factors, w.inverse_pivots, w.x);
-  for (Index f = 0; f < p.n_factors; ++f) solution[f] = w.x[f];
-  return -1;
-}
-
-// panel[f][i] *= roots[i]; `roots` is filled up with zeros, as the panel is.
-template <class T>
-MATFAC_INLINE void scale_columns(T* roots, Index n, Index n_factors, Index stride, T* panel) {
-  for (Index i = n; i < stride; ++i) roots[i] = T(0);
-  for (Index f = 0; f < n_factors; ++f) {
-    T* const row = panel + f * stride;
-    for (Index i = 0; i < stride; i += kGroup<T>) {
-      store_group(row + i, multiply(load_group(roots + i), load_group(row + i)));
-    }
-  }
-}
-
-// The other way round, for a row with fewer ratings than factors; the penalty must be positive.
-template <class T>
-Index solve_row_by_ratings(const RowProblem<T>& p, T* workspace, T* solution, T* bias) {
-  const Index stride = padded_width<T>(p.n), lda = system_lda<T>(stride);
-  const RowWorkspace<T> w(workspace, padded_width<T>(p.n_factors));
-  gather_columns(p, p.n, stride, w.panel);
-  const T* ones = nullptr;
-  if (p.weights == nullptr) {
-    gather_targets(p, 0, p.n, w.targets);
-  } else {
-    ones = w.roots;
-    gather_weights(p, 0, p.n, w.targets, w.roots);
-    scale_columns(w.roots, p.n, p.n_factors, stride, w.panel);
-    for (Index i = 0; i < p.n; ++i) w.targets[i] = w.roots[i] > T(0) ? w.targets[i] / w.roots[i] : T(0);
-  }
-  Prefetch<T> ahead(p, p.n, panel_rows<T>(stride));
-  for (Index i = 0; i < p.n; i += kBand) {
-    update_band<T, false>(w.panel + i, w.panel, p.n_factors, stride, i, stride, true, w.a + i * lda, lda, ahead);
-  }
-  const Index failed = factorize_penalized(w, stride, p.n, p.regularization, negligible<T>(p.n, p.n_factors), w.targets,
-                                           ones);
-  if (failed >= 0) return failed;
-  const Sides<T> sides{w.a + stride, lda, p.n};
-  T b = T(0);
-  if (bias != nullptr) {
-    const double l = static_cast<double>(p.regularization);
-    const auto products = sides.products();
-    const double c = l * products.zz + static_cast<double>(p.bias_regularization);
-    if (!(c > 0)) return p.n_factors;
-    *bias = b = static_cast<T>(l * products.zy / c);
-  }
-  T* const y = w.h;  // as long as the padded number of ratings, which is below twice that of the factors
-  sides.combine(b, stride, y);
-  back_substitute(w.a, stride, p.n, w.inverse_pivots, y);
-  for (Index f = 0; f < p.n_factors; ++f) {
-    solution[f] = dot_groups(w.panel + f * stride, y, stride);
-  }
-  return -1;
-}
-
-template <class T>
-Index solve_row(const RowProblem<T>& p, T* workspace, T* solution, T* bias) {
-  // n^2 F + n^3 / 3 operations against n F^2 + F^3 / 3, and what it costs to transpose.
-  const bool is_plain = p.base == nullptr && p.linear == nullptr && p.regularization > T(0);
-  if (is_plain && 4 * p.n <= 3 * p.n_factors) return solve_row_by_ratings(p, workspace, solution, bias);
-  const double total = accumulate_row(p, 0, p.n, true, workspace);
-  return finish_row(p, total, workspace, solution, bias);
+  const RowSystem<T> s(system, stride);
+  const T* const other_h = other + (s.h - s.a);
+  for (Index i = 0; i < stride * system_lda<T>(stride); ++i) s.a[i] += other[i];
+  for (Index f = 0; f < 2 * stride; ++f) s.h[f] += other_h[f];
 }
 
 }  // namespace

@@ -112,6 +112,7 @@ struct RowProblem {
   Index n_ahead;         ///< how many codes of the next rows lie behind this one's: what to fetch meanwhile
   const Code** fetched;  ///< the caller's note of how far that has been done; null at first
   const T* offsets;      ///< biases of the fixed side, or null
+  bool has_bias = true;  ///< whether the row has one: what it needs is accumulated too
   T mean;
   T regularization;
   T bias_regularization;
@@ -123,6 +124,33 @@ struct RowProblem {
   const T* linear = nullptr;          ///< n_factors entries that are added to the right-hand side, or null
   T l1_regularization = 0;            ///< `descend_row` only
   bool nonnegative = false;           ///< `descend_row` only
+  const Code* next_codes = nullptr;   ///< by ratings: those of the row that comes next, to be fetched meanwhile
+  Index n_next = 0;
+};
+
+/// A row that is solved exactly, and what came of it.
+template <class T>
+struct RowTask {
+  RowProblem<T> problem;
+  T* solution = nullptr;
+  T* bias = nullptr;  ///< or null
+  double total = 0;   ///< the sum of the targets
+  Index failed = -1;  ///< the index of a pivot that counted as zero: then nothing was written
+  double zy = 0;      ///< z . y and y . y (kernels/gram.inl)
+  double yy = 0;
+};
+
+/// The most lanes that a register has at any level.
+inline constexpr Index kMostLanes = 16;
+
+/// Rows whose systems are solved together, at most batch_rows(size) of them; see kernels/row_batch.inl.
+template <class T>
+struct RowBatch {
+  T* memory = nullptr;      ///< row_batch_memory(n_factors) entries, 64-byte aligned
+  bool by_ratings = false;  ///< by the n x n systems of their ratings, which must be penalized and have no base
+  Index size = 0;           ///< of the largest system: n_factors, or the most ratings, at most n_factors
+  Index n = 0;
+  RowTask<T> rows[kMostLanes];
 };
 
 /// Cyclic coordinate descent updates four factors of a row at a time: for them, and for the pairs of them.
@@ -192,20 +220,25 @@ struct Kernels {
   /// What any estimate along a direction is made of, u . v_i + offset + t a_i + t^2 b_i: writes the three parts.
   void (*row_line_estimates)(const T* u, const T* du, const T* item_factors, const T* item_direction, Index stride,
                              const Code* items, T offset, Index n, T* estimates, T* a, T* b);
-  /// One row of ALS; see gram.inl. `solve_row` does it all. A long row may be cut instead: `accumulate_row` adds
-  /// ratings [start, start + count) to the system in a workspace (sets it if `is_fresh`) and returns the sum of their
-  /// targets, `add_system` adds another workspace's system, `finish_row` solves, given the sum of all targets. `bias`
-  /// may be null. Both solvers return -1, or the index of a pivot that was not positive.
-  Index (*solve_row)(const RowProblem<T>& problem, T* workspace, T* solution, T* bias);
-  double (*accumulate_row)(const RowProblem<T>& problem, Index start, Index count, bool is_fresh, T* workspace);
-  void (*add_system)(Index n_factors, const T* other, T* workspace);
-  Index (*finish_row)(const RowProblem<T>& problem, double total, T* workspace, T* solution, T* bias);
+  /// One row of ALS; see gram.inl. `accumulate_row` adds ratings [start, start + count) to a system (sets it if
+  /// `is_fresh`) and returns the sum of their targets; `add_system` adds another system; `finish_row` solves it, given
+  /// the sum of all targets.
+  double (*accumulate_row)(const RowProblem<T>& problem, Index start, Index count, bool is_fresh, T* system, T* panels);
+  void (*add_system)(Index n_factors, const T* other, T* system);
+  void (*finish_row)(RowTask<T>& row, T* system);
   /// The accumulated system with |x|_1 penalized or x kept from being negative: by coordinate descent from where
   /// `solution` and `bias` are.
-  void (*descend_row)(const RowProblem<T>& problem, double total, T* workspace, T* solution, T* bias);
-  /// Entries of T that a workspace needs (64-byte aligned). A system lies at its beginning, in rows of the padded
-  /// number of factors and 64 bytes more, its upper triangle.
-  Index (*solve_row_workspace)(Index n_factors);
+  void (*descend_row)(const RowProblem<T>& problem, double total, T* system, T* solution, T* bias);
+  /// Entries of T that a system, and what accumulating needs beside it, take (64-byte aligned). A system begins with
+  /// the matrix, in rows of the padded number of factors and 64 bytes more, its upper triangle.
+  Index (*row_system_size)(Index n_factors);
+  Index (*row_panels_size)(Index n_factors);
+  /// Several rows at once, with the bits of each alone: `add_to_batch` accumulates a row, `solve_batch` solves all that
+  /// are there. Codes and fixed rows must stay until then where rows are solved by their ratings.
+  Index (*batch_rows)(Index size);
+  Index (*row_batch_memory)(Index n_factors);
+  void (*add_to_batch)(RowBatch<T>& batch, const RowProblem<T>& problem, T* solution, T* bias, T* panels);
+  void (*solve_batch)(RowBatch<T>& batch);
   /// `steps` steps of conjugate gradients from where `solution` and `bias` are; see conjugate_gradient.inl. The problem
   /// must have weights.
   void (*step_row)(const RowProblem<T>& problem, int steps, T* workspace, T* solution, T* bias);

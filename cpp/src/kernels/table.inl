@@ -13,6 +13,8 @@
 #include "kernels/rows.inl"
 #include "kernels/cholesky.inl"
 #include "kernels/gram.inl"
+#include "kernels/row_solution.inl"
+#include "kernels/row_batch.inl"
 #include "kernels/coordinate_descent.inl"
 #include "kernels/conjugate_gradient.inl"
 #include "kernels/sgd.inl"
@@ -41,12 +43,16 @@ const Kernels<T>& MATFAC_LEVEL_TABLE() {
       &add_outer<T>,
       &row_line_terms<T>,
       &row_line_estimates<T>,
-      &solve_row<T>,
       &accumulate_row<T>,
       &add_system<T>,
       &finish_row<T>,
       &descend_row<T>,
-      &solve_row_workspace<T>,
+      &row_system_size<T>,
+      &row_panels_size<T>,
+      &batch_rows<T>,
+      &row_batch_memory<T>,
+      &add_to_batch<T>,
+      &solve_batch<T>,
       &step_row<T>,
       &step_row_workspace<T>,
       &row_estimates<T>,

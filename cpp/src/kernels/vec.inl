@@ -118,6 +118,52 @@ MATFAC_INLINE double fma_scalar(double a, double b, double c) {
 #endif
 }
 
+MATFAC_INLINE float square_root(float x) { return __builtin_sqrtf(x); }
+MATFAC_INLINE double square_root(double x) { return __builtin_sqrt(x); }
+
+// Roots of all lanes; whether each lane of a is above that of b (a lane that is not a number is not).
+#if defined(__AVX512F__)
+MATFAC_INLINE Register<float> square_roots(Register<float> x) {
+  return reinterpret_cast<Register<float>>(_mm512_sqrt_ps(reinterpret_cast<__m512>(x)));
+}
+MATFAC_INLINE Register<double> square_roots(Register<double> x) {
+  return reinterpret_cast<Register<double>>(_mm512_sqrt_pd(reinterpret_cast<__m512d>(x)));
+}
+MATFAC_INLINE bool all_above(Register<float> a, Register<float> b) {
+  return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), _CMP_GT_OQ) == 0xffff;
+}
+MATFAC_INLINE bool all_above(Register<double> a, Register<double> b) {
+  return _mm512_cmp_pd_mask(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), _CMP_GT_OQ) == 0xff;
+}
+#elif defined(__AVX2__)
+MATFAC_INLINE Register<float> square_roots(Register<float> x) {
+  return reinterpret_cast<Register<float>>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+}
+MATFAC_INLINE Register<double> square_roots(Register<double> x) {
+  return reinterpret_cast<Register<double>>(_mm256_sqrt_pd(reinterpret_cast<__m256d>(x)));
+}
+MATFAC_INLINE bool all_above(Register<float> a, Register<float> b) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), _CMP_GT_OQ)) ==
+         0xff;
+}
+MATFAC_INLINE bool all_above(Register<double> a, Register<double> b) {
+  return _mm256_movemask_pd(_mm256_cmp_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), _CMP_GT_OQ)) ==
+         0xf;
+}
+#else
+template <class R>
+MATFAC_INLINE R square_roots(R x) {
+  for (unsigned i = 0; i < sizeof(R) / sizeof(x[0]); ++i) x[i] = square_root(x[i]);
+  return x;
+}
+template <class R>
+MATFAC_INLINE bool all_above(R a, R b) {
+  bool all = true;
+  for (unsigned i = 0; i < sizeof(R) / sizeof(a[0]); ++i) all = all && a[i] > b[i];
+  return all;
+}
+#endif
+
 // 64 bytes of T: one, two or four registers.
 template <class T>
 struct Group {

@@ -26,7 +26,7 @@ std::vector<double> gram_matrix(const T* factors, Index stride, Index n_rows, In
   const std::vector<T> zeros(static_cast<std::size_t>(kGramRows));
   std::vector<std::vector<double>> sums(static_cast<std::size_t>((n_rows + part - 1) / part));
   parallel_chunks(n_rows, part, n_threads, [&](Index begin, Index end, int) {
-    AlignedBuffer<T> workspace(k.solve_row_workspace(n_factors));
+    AlignedBuffer<T> system(k.row_system_size(n_factors)), panels(k.row_panels_size(n_factors));
     auto& sum = sums[static_cast<std::size_t>(begin / part)];
     sum.resize(static_cast<std::size_t>(n_factors * n_factors));
     for (Index start = begin; start < end; start += kGramRows) {
@@ -40,13 +40,14 @@ std::vector<double> gram_matrix(const T* factors, Index stride, Index n_rows, In
                                   .n_ahead = 0,
                                   .fetched = &fetched,
                                   .offsets = nullptr,
+                                  .has_bias = false,
                                   .mean = 0,
                                   .regularization = 0,
                                   .bias_regularization = 0};
-      k.accumulate_row(problem, 0, problem.n, true, workspace.data());
+      k.accumulate_row(problem, 0, problem.n, true, system.data(), panels.data());
       for (Index f = 0; f < n_factors; ++f) {
         for (Index g = f; g < n_factors; ++g) {
-          sum[static_cast<std::size_t>(f * n_factors + g)] += static_cast<double>(workspace[f * lda + g]);
+          sum[static_cast<std::size_t>(f * n_factors + g)] += static_cast<double>(system[f * lda + g]);
         }
       }
     }

@@ -9,14 +9,6 @@
 
 namespace matfac::als {
 
-/// What a thread needs beside the rows.
-template <class T>
-struct Scratch {
-  AlignedBuffer<T> workspace;
-  std::vector<T> weights, values, estimates, linear;
-  const Code* fetched = nullptr;
-};
-
 /// One row's ratings.
 template <class T>
 struct RowRatings {
@@ -25,6 +17,31 @@ struct RowRatings {
   const T* weights;  ///< or null
   Index n;
 };
+
+/// A row of the target, and its ratings.
+template <class T>
+struct TargetRow {
+  Index index;
+  RowRatings<T> ratings;
+  T* factors;
+  T* bias;  ///< or null
+};
+
+/// What a thread needs beside the rows.
+template <class T>
+struct Scratch {
+  AlignedBuffer<T> system, panels, batch_memory, cg_workspace;
+  std::vector<T> weights, values, estimates, linear;
+  std::vector<TargetRow<T>> rows, few, in_batch;
+  RowBatch<T> batch;
+  const Code* fetched = nullptr;
+};
+
+/// Memory that is taken once, when it is first needed.
+template <class T>
+void provide(AlignedBuffer<T>& buffer, Index size) {
+  if (buffer.size() == 0) buffer = AlignedBuffer<T>(size);
+}
 
 /// The squares d_i (t_i - b - v_i . x)^2 / 2 that make up a row's loss, as weights d_i and values d_i t_i:
 ///
