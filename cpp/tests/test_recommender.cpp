@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "make_ratings.hpp"
+#include "matfac/operations.hpp"
 #include "model/keep_best.hpp"
 
 using namespace matfac;
@@ -241,4 +242,61 @@ TEST_CASE("models are exchanged under load: every answer is one model's or the o
   for (std::thread& reader : readers) reader.join();
   CHECK(wrong == 0);
   CHECK(asked >= 100);
+}
+
+TEST_CASE("what was moved from says so") {
+  const Task<float> task(4, 6, 3, true);
+  const Settings settings = settings_of(true);
+  const auto ratings = make_ratings<float>(2, 6, 0.5);
+  const RatingsView<float> view = ratings;
+  Recommender<float> recommender(task.model(), &settings);
+  FoldIn<float> folder(task.model(), settings);
+  const Recommender<float> kept = std::move(recommender);
+  const FoldIn<float> kept_folder = std::move(folder);
+  std::vector<Code> users{0, 1};
+  std::vector<float> out(2), rows(6), biases(2);
+  Lists<float> lists(2, 3);
+  const MatrixView<float> factors{rows.data(), 2, 3};
+  const auto ask = [&](const Recommender<float>& of, const FoldIn<float>& with) {
+    CHECK_NOTHROW(of.model());
+    of.predict(users, users, out);
+    of.recommend(users, 3, {}, lists.item_rows(), lists.score_rows());
+    of.similar_items(users, 3, lists.item_rows(), lists.score_rows());
+    of.fold_in(view, factors, biases);
+    of.recommend_new(view, 3, {}, lists.item_rows(), lists.score_rows());
+    with(view, factors, biases);
+  };
+  ask(kept, kept_folder);
+  CHECK_THROWS_WITH_AS(recommender.model(), doctest::Contains("moved from"), InvalidArgument);
+  CHECK_THROWS_AS(recommender.predict(users, users, out), InvalidArgument);
+  CHECK_THROWS_AS(recommender.recommend(users, 3, {}, lists.item_rows(), lists.score_rows()), InvalidArgument);
+  CHECK_THROWS_AS(recommender.similar_items(users, 3, lists.item_rows(), lists.score_rows()), InvalidArgument);
+  CHECK_THROWS_AS(recommender.fold_in(view, factors, biases), InvalidArgument);
+  CHECK_THROWS_AS(recommender.recommend_new(view, 3, {}, lists.item_rows(), lists.score_rows()), InvalidArgument);
+  CHECK_THROWS_AS(folder(view, factors, biases), InvalidArgument);
+  recommender = kept;  // and may be used again
+  folder = kept_folder;
+  ask(recommender, folder);
+}
+
+TEST_CASE("owners that were moved from are refused before their memory is looked for") {
+  Ratings<float> ratings = make_ratings<float>(5, 6, 0.5);
+  Settings settings;
+  settings.n_factors = 3;
+  settings.max_iter = 1;
+  Model<float> model = fit<float>(ratings, settings);
+  const Ratings<float> kept_ratings = std::move(ratings);
+  const Model<float> kept = std::move(model);
+  const std::vector<Code> users{0, 1};
+  std::vector<float> out(2);
+  Lists<float> lists(2, 3);
+  CHECK_THROWS_AS(fit<float>(ratings, settings), InvalidArgument);
+  CHECK_THROWS_AS(rmse<float>(kept, ratings), InvalidArgument);
+  CHECK_THROWS_AS(loss<float>(ratings, kept.view().user_factors, kept.view().item_factors), InvalidArgument);
+  for (const ModelView<float>& view : {model.view(), kept.view().with_users(model.view().user_factors, out)}) {
+    CHECK_THROWS_AS(predict<float>(view, users, users, out), InvalidArgument);
+    CHECK_THROWS_AS(recommend<float>(view, users, 3, Filters{}, lists.item_rows(), lists.score_rows()),
+                    InvalidArgument);
+    CHECK_THROWS_AS(Recommender<float>{view}, InvalidArgument);
+  }
 }

@@ -13,7 +13,8 @@
 namespace matfac {
 
 /// `fold_in` with what does not depend on the ratings kept: a sum over all items (implicit_squared), the sample that
-/// stands for what a user has not chosen (bpr, warp). Copies share it. All members are const and thread-safe.
+/// stands for what a user has not chosen (bpr, warp). Copies share it; one that was moved from throws
+/// InvalidArgument. All members are const and thread-safe.
 template <class T>
 class MATFAC_API FoldIn {
  public:
@@ -28,8 +29,9 @@ class MATFAC_API FoldIn {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// All questions that a service asks of one model. Copies share what is kept. All members are const and thread-safe;
-/// one query, or a few, are answered on the calling thread unless more are asked for.
+/// All questions that a service asks of one model. Copies share what is kept; one that was moved from throws
+/// InvalidArgument. All members are const and thread-safe; one query, or a few, are answered on the calling thread
+/// unless more are asked for.
 ///
 /// To exchange the model under load, hold a std::shared_ptr<const Holder> under a mutex, the holder owning the memory
 /// (a `ModelFile`, say) and its Recommender: each request takes the pointer once and answers from what it has taken.

@@ -19,6 +19,12 @@ inline void require_counts(Index n_users, Index n_items) {
   require(n_items >= 0 && n_items < kMaxCodes, "n_items must be in [0, 2^31), not ", n_items);
 }
 
+/// Refuses rows without offsets, as those of ratings that were moved from. O(1).
+inline void require_rows(const PatternView& ratings) {
+  require(ratings.n_users == 0 || ratings.offsets != nullptr, "the ratings have ", ratings.n_users,
+          " users and no offsets: were they moved from?");
+}
+
 /// Refuses a factor matrix that does not have the expected shape.
 template <class T>
 void require_shape(const char* name, const MatrixView<T>& matrix, Index rows, Index cols) {
@@ -53,6 +59,7 @@ void require_finite(const char* name, const MatrixView<T>& matrix, const char* r
 /// Refuses factors that do not fit the ratings and each other.
 template <class T>
 void require_factors(const PatternView& ratings, const MatrixView<T>& user_factors, const MatrixView<T>& item_factors) {
+  require_rows(ratings);
   require(user_factors.cols >= 1, "user_factors must have at least one column");
   require_shape("user_factors", user_factors, ratings.n_users, user_factors.cols);
   require_shape("item_factors", item_factors, ratings.n_items, user_factors.cols);

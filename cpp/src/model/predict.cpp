@@ -15,6 +15,7 @@ template <class T>
 void require_consistent(const ModelView<T>& model) {
   const Index n_factors = model.user_factors.cols;
   require(n_factors >= 1, "the model must have at least one factor");
+  require_shape("user_factors", model.user_factors, model.user_factors.rows, n_factors);
   require_shape("item_factors", model.item_factors, model.item_factors.rows, n_factors);
   require(model.user_biases.empty() == model.item_biases.empty() || model.user_factors.rows == 0 ||
               model.item_factors.rows == 0,
@@ -66,6 +67,7 @@ double mean_loss(const ModelView<T>& model, const RatingsView<T>& ratings, const
   require(ratings.n_users == model.user_factors.rows && ratings.n_items == model.item_factors.rows,
           "the ratings have shape (", ratings.n_users, ", ", ratings.n_items, "), the model (", model.user_factors.rows,
           ", ", model.item_factors.rows, ")");
+  require_rows(ratings);
   if (ratings.nnz() == 0) return std::numeric_limits<double>::quiet_NaN();
   const Estimator<T> estimator(model);
   const auto evaluate = kernels<T>().losses[static_cast<int>(function.loss)].evaluate;

@@ -18,6 +18,16 @@ struct Recommender<T>::Impl {
   std::optional<FoldIn<T>> fold_in;
 };
 
+namespace {
+
+template <class Impl>
+const Impl& made(const std::shared_ptr<Impl>& impl) {
+  require(impl != nullptr, "this Recommender holds no model: it was moved from");
+  return *impl;
+}
+
+}  // namespace
+
 template <class T>
 Recommender<T>::Recommender(const ModelView<T>& model, const Settings* settings, int n_threads) {
   require_consistent(model);
@@ -39,48 +49,49 @@ Recommender<T>::Recommender(const ModelView<T>& model, const Settings* settings,
 
 template <class T>
 const ModelView<T>& Recommender<T>::model() const {
-  return impl_->model;
+  return made(impl_).model;
 }
 
 template <class T>
 void Recommender<T>::predict(std::span<const Code> users, std::span<const Code> items, std::span<T> out,
                              int n_threads) const {
-  matfac::predict<T>(impl_->model, users, items, out, n_threads);
+  matfac::predict<T>(made(impl_).model, users, items, out, n_threads);
 }
 
 template <class T>
 void Recommender<T>::recommend(std::span<const Code> users, Index n, const Filters& filters, MatrixView<Code> items,
                                MatrixView<T> scores, int n_threads) const {
-  matfac::recommend<T>(impl_->model, users, n, filters, items, scores, n_threads);
+  matfac::recommend<T>(made(impl_).model, users, n, filters, items, scores, n_threads);
 }
 
 template <class T>
 void Recommender<T>::similar_items(std::span<const Code> queries, Index n, MatrixView<Code> items, MatrixView<T> scores,
                                    int n_threads) const {
-  rank_similar(impl_->model, impl_->norms, queries, n, items, scores, n_threads);
+  rank_similar(made(impl_).model, made(impl_).norms, queries, n, items, scores, n_threads);
 }
 
 template <class T>
 void Recommender<T>::fold_in(const RatingsView<T>& ratings, MatrixView<T> user_factors, std::span<T> user_biases,
                              int n_threads) const {
-  require(impl_->fold_in.has_value(),
+  const std::optional<FoldIn<T>>& kept = made(impl_).fold_in;
+  require(kept.has_value(),
           "this Recommender was made without settings, which fold_in needs: pass those of the fit's report, or "
           "ModelFile::settings()");
-  (*impl_->fold_in)(ratings, user_factors, user_biases, n_threads);
+  (*kept)(ratings, user_factors, user_biases, n_threads);
 }
 
 template <class T>
 void Recommender<T>::recommend_new(const RatingsView<T>& ratings, Index n, const Filters& filters,
                                    MatrixView<Code> items, MatrixView<T> scores, int n_threads) const {
-  const Index n_users = ratings.n_users, n_factors = impl_->model.item_factors.cols;
+  const Index n_users = ratings.n_users, n_factors = made(impl_).model.item_factors.cols;
   require(n_users >= 0 && n_users < kMaxCodes, "the ratings have ", n_users, " users: expected 0 to 2^31 - 1");
   std::vector<T> factors(static_cast<std::size_t>(n_users * n_factors));
-  std::vector<T> biases(impl_->model.item_biases.empty() ? 0 : static_cast<std::size_t>(n_users));
+  std::vector<T> biases(made(impl_).model.item_biases.empty() ? 0 : static_cast<std::size_t>(n_users));
   const MatrixView<T> rows{factors.data(), n_users, n_factors};
   fold_in(ratings, rows, biases, n_threads);
   std::vector<Code> users(static_cast<std::size_t>(n_users));
   for (std::size_t i = 0; i < users.size(); ++i) users[i] = static_cast<Code>(i);
-  matfac::recommend<T>(impl_->model.with_users(rows, biases), users, n, filters, items, scores, n_threads);
+  matfac::recommend<T>(made(impl_).model.with_users(rows, biases), users, n, filters, items, scores, n_threads);
 }
 
 template class MATFAC_API Recommender<float>;

@@ -45,6 +45,7 @@ FoldIn<T>::FoldIn(const ModelView<T>& model, const Settings& settings, int n_thr
 template <class T>
 void FoldIn<T>::operator()(const RatingsView<T>& ratings, MatrixView<T> user_factors, std::span<T> user_biases,
                            int n_threads) const {
+  require(impl_ != nullptr, "this FoldIn holds no model: it was moved from");
   const Settings& settings = impl_->settings;
   validate(ratings, n_threads);
   require(ratings.n_items == impl_->n_items, "the ratings have ", ratings.n_items, " items, the model has ",
