@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "conditions.hpp"
+#include "rating_rules.hpp"
 
 namespace service {
 
@@ -42,16 +43,16 @@ Json with_results(const ServedModel& model, const Lists& lists, std::size_t n_qu
 }
 
 /// Reads what a visitor has rated, a row by ascending code; returns how many items the model does not know.
-std::size_t add_visitor(const ServedModel& model, Request& request, std::size_t position, Visitors& visitors) {
+std::size_t add_visitor(const ServedModel& model, Request& request, std::size_t position, RatingRules& rules,
+                        Visitors& visitors) {
   const Json& ids = request.batch("items");
   const std::vector<Code> codes = request.codes("items", ids, model.record().item_ids);
   // A choice without a strength counts 1; of a rating that is not sent nothing is known.
-  const matfac::Loss loss = model.settings().loss;
-  const bool are_choices = loss == matfac::Loss::implicit_squared || loss == matfac::Loss::bpr ||
-                           loss == matfac::Loss::warp;
-  const std::vector<double> values = are_choices && !request.has("ratings") ? std::vector<double>(ids.size(), 1.0)
-                                                                            : request.numbers("ratings", ids.size());
+  const bool are_counted = is_of_choices(model.settings().loss) && !request.has("ratings");
+  const std::vector<double> values = are_counted ? std::vector<double>(ids.size(), 1.0)
+                                                 : request.numbers("ratings", ids.size());
   request.refuse_unread();
+  rules.check(request, position, values);
   std::vector<std::size_t> order(codes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return codes[a] < codes[b]; });
@@ -109,14 +110,18 @@ Json recommend(const ServedModel& model, Request& request) {
 }
 
 Json fold_in(const ServedModel& model, Request& request) {
+  if (!model.fold_in_fault().empty()) {
+    throw Refusal(409, "the file of the model in use does not say enough for /fold-in: " + model.fold_in_fault());
+  }
   const Json& bodies = request.batch("visitors");
   const Index n = request.n();
   const bool exclude_rated = request.boolean("exclude_rated", true);
+  RatingRules rules(model);
   Visitors visitors;
   std::vector<std::size_t> n_unknown;
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     Request visitor = request.entry("visitors", bodies[i], i);
-    n_unknown.push_back(add_visitor(model, visitor, i, visitors));
+    n_unknown.push_back(add_visitor(model, visitor, i, rules, visitors));
   }
   Conditions conditions;
   conditions.read(model, request, bodies.size(), exclude_rated ? visitors.rated : empty_rows(bodies.size()));
@@ -152,6 +157,7 @@ Json describe(const ServedModel& model) {
   answer["solver"] = std::string(matfac::name_of(model.settings().solver));
   answer["biases"] = model.settings().biases;
   answer["knows_seen"] = model.has_seen();
+  answer["folds_in"] = model.fold_in_fault().empty();
   return answer;
 }
 

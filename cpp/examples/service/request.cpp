@@ -16,6 +16,10 @@ void Request::refuse(const std::string& message) const {
   throw Refusal(400, place_.empty() ? message : place_ + ": " + message);
 }
 
+void Request::refuse_at(const char* name, std::size_t position, const std::string& what) const {
+  refuse(std::string("'") + name + "' at position " + std::to_string(position) + ": " + what);
+}
+
 const Json* Request::find(const char* name) {
   read_.emplace_back(name);
   const auto found = body_.find(name);

@@ -47,6 +47,8 @@ class Request {
   std::vector<double> numbers(const char* name, std::size_t expected);
   const Json* list(const char* name);  ///< a list of at most `max_listed` entries, or null: not there
   void refuse_unread() const;
+  /// Refuses an entry of a list: `what` is its value and the rule.
+  [[noreturn]] void refuse_at(const char* name, std::size_t position, const std::string& what) const;
 
  private:
   [[noreturn]] void refuse(const std::string& message) const;

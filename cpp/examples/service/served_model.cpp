@@ -13,7 +13,7 @@ template <class T>
 class TypedModel final : public ServedModel {
  public:
   explicit TypedModel(matfac::ModelFile opened)
-      : ServedModel(std::move(opened)), recommender_(file().model<T>(), &settings()) {}
+      : ServedModel(std::move(opened)), recommender_(recommender_of(file(), settings(), fold_in_fault_)) {}
 
   std::vector<double> predict(const std::vector<Code>& users, const std::vector<Code>& items) const override {
     std::vector<T> estimates(users.size());
@@ -39,6 +39,18 @@ class TypedModel final : public ServedModel {
   }
 
  private:
+  /// With the settings of the fit, or else without them: a model of somebody else may have factors and nothing more.
+  static matfac::Recommender<T> recommender_of(const matfac::ModelFile& file, const matfac::Settings& settings,
+                                               std::string& fault) {
+    try {
+      return matfac::Recommender<T>(file.model<T>(), &settings);
+    } catch (const matfac::InvalidArgument& error) {
+      matfac::Recommender<T> without(file.model<T>());  // throws again where the settings are not at fault
+      fault = error.what();
+      return without;
+    }
+  }
+
   template <class Ask>
   static Lists lists_of(std::size_t n_queries, Index n, const Ask& ask) {
     const auto rows = static_cast<Index>(n_queries);

@@ -47,6 +47,8 @@ class ServedModel {
   matfac::Index n_users() const { return record().user_ids.size(); }
   matfac::Index n_items() const { return record().item_ids.size(); }
   bool has_seen() const { return record().seen.n_users > 0; }
+  /// Why `recommend_new` cannot be asked: what the file does not say of its fit. Empty: it can.
+  const std::string& fold_in_fault() const { return fold_in_fault_; }
 
   virtual std::vector<double> predict(const std::vector<matfac::Code>& users,
                                       const std::vector<matfac::Code>& items) const = 0;
@@ -57,6 +59,8 @@ class ServedModel {
 
  protected:
   explicit ServedModel(matfac::ModelFile file) : file_(std::move(file)), settings_(file_.settings()) {}
+
+  std::string fold_in_fault_;
 
  private:
   matfac::ModelFile file_;
