@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -158,41 +159,73 @@ void put_model(py::dict& result, const Views& views, const ModelView<T>& model) 
   result["global_mean"] = model.global_mean;
 }
 
+/// A file that is open. Parts that are only checked when they are asked for are asked for one by one.
+class OpenedFile {
+ public:
+  OpenedFile(const py::object& path, bool verify_checksum) : path_(path), text_(path_text(path)) {
+    ask([&] { file_ = ModelFile::open(text_, verify_checksum); });
+  }
+
+  py::dict parameters() const {
+    py::dict result;
+    if (file_.is_double()) {
+      put_model(result, Views(file_), file_.model<double>());
+    } else {
+      put_model(result, Views(file_), file_.model<float>());
+    }
+    return result;
+  }
+
+  py::object user_ids() const {
+    return Views(file_).ids(asked([&] { return file_.user_ids(); }));
+  }
+  py::object item_ids() const {
+    return Views(file_).ids(asked([&] { return file_.item_ids(); }));
+  }
+  py::object seen() const {
+    return Views(file_).seen(asked([&] { return file_.seen(); }));
+  }
+  Settings settings() const {
+    return asked([&] { return file_.settings(); });
+  }
+  const std::map<std::string, std::string>& metadata() const { return file_.metadata(); }
+  const std::string& library_version() const { return file_.library_version(); }
+  const std::string& checksum() const { return file_.checksum(); }
+
+ private:
+  /// Without the lock of the interpreter: the file may be large.
+  template <class Question>
+  void ask(const Question& question) const {
+    try {
+      const py::gil_scoped_release released;
+      question();
+    } catch (const FileError& error) {
+      raise_file_error(error, path_, text_);
+    }
+  }
+
+  template <class Question>
+  std::invoke_result_t<const Question&> asked(const Question& question) const {
+    std::invoke_result_t<const Question&> answer;
+    ask([&] { answer = question(); });
+    return answer;
+  }
+
+  py::object path_;
+  std::string text_;
+  ModelFile file_;
+};
+
 py::dict load(const py::object& path, bool verify_checksum) {
-  const std::string text = path_text(path);
-  ModelFile file;
-  const ModelRecord* record = nullptr;
-  try {
-    const py::gil_scoped_release released;
-    file = ModelFile::open(text, verify_checksum);
-    record = &file.record();
-  } catch (const FileError& error) {
-    raise_file_error(error, path, text);
-  }
-  const Views views(file);
-  py::dict result;
-  if (file.is_double()) {
-    put_model(result, views, file.model<double>());
-  } else {
-    put_model(result, views, file.model<float>());
-  }
-  result["user_ids"] = views.ids(record->user_ids);
-  result["item_ids"] = views.ids(record->item_ids);
-  result["seen"] = views.seen(record->seen);
-  result["metadata"] = record->metadata;
+  const OpenedFile file(path, verify_checksum);
+  py::dict result = file.parameters();
+  result["user_ids"] = file.user_ids();
+  result["item_ids"] = file.item_ids();
+  result["seen"] = file.seen();
+  result["metadata"] = file.metadata();
   result["library_version"] = file.library_version();
   result["checksum"] = file.checksum();
   return result;
-}
-
-// What C++ makes of the entries: Python keeps its own parameters, and the tests compare.
-Settings load_settings(const py::object& path) {
-  const std::string text = path_text(path);
-  try {
-    return ModelFile::open(text, false).settings();
-  } catch (const FileError& error) {
-    raise_file_error(error, path, text);
-  }
 }
 
 constexpr const char* kSaveDoc =
@@ -200,11 +233,28 @@ constexpr const char* kSaveDoc =
     "uint8 text; `seen` is a tuple of int64 offsets and int32 items. Nothing is copied. Raises ValueError for what\n"
     "makes no model, OSError where the system refuses.";
 
-constexpr const char* kLoadDoc =
-    "Map a model file. The result has the arguments of `save_model` as keys, and `library_version` and `checksum` as\n"
-    "they are written in the file; its arrays are read-only views of the mapping and keep it alive. Raises\n"
-    "ModelFileError for a file that is damaged or no model, OSError where the system refuses. Without\n"
-    "`verify_checksum` the factors are not read.";
+constexpr const char* kFileDoc =
+    "A model file, mapped. What its methods return has the form of the arguments of `save_model`; arrays are read-only\n"
+    "views of the mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where\n"
+    "the system refuses. Without `verify_checksum` only the header is read, and `user_ids`, `item_ids` and `seen` raise\n"
+    "ModelFileError, when they are called, for what would lead out of the file.";
+
+constexpr const char* kLoadDoc = "All that a `ModelFile` has but the settings, by name: the arguments of `save_model`.";
+
+void register_opened_file(py::module_& m) {
+  py::class_<OpenedFile>(m, "ModelFile", kFileDoc)
+      .def(py::init<const py::object&, bool>(), py::arg("path"), py::arg("verify_checksum") = true)
+      .def("parameters", &OpenedFile::parameters, "The factors, biases and the mean, by name.")
+      .def("user_ids", &OpenedFile::user_ids)
+      .def("item_ids", &OpenedFile::item_ids)
+      .def("seen", &OpenedFile::seen)
+      .def("settings", &OpenedFile::settings,
+           "The settings of the fit; ModelFileError names an entry of the metadata that no fit has written.")
+      .def_property_readonly("metadata", &OpenedFile::metadata, "The entries of whoever wrote the file.")
+      .def_property_readonly("library_version", &OpenedFile::library_version)
+      .def_property_readonly("checksum", &OpenedFile::checksum);
+  m.def("load_model", &load, py::arg("path"), py::arg("verify_checksum") = true, kLoadDoc);
+}
 
 }  // namespace
 
@@ -222,9 +272,7 @@ void register_model_file(py::module_& m) {
   };
   def_save(float{});
   def_save(double{});
-  m.def("load_settings", &load_settings, py::arg("path"),
-        "The settings in a model file, as the core reads them; errors as for `load_model`.");
-  m.def("load_model", &load, py::arg("path"), py::arg("verify_checksum") = true, kLoadDoc);
+  register_opened_file(m);
 }
 
 }  // namespace matfac::bindings

@@ -212,6 +212,11 @@ TEST_CASE("an empty object and the wrong type are refused by name") {
   const ModelFile file = ModelFile::open(directory.file("m"));
   CHECK_THROWS_AS(file.model<double>(), InvalidArgument);
   CHECK_THROWS_AS(ModelFile().record(), InvalidArgument);
+  CHECK_THROWS_AS(ModelFile().user_ids(), InvalidArgument);
+  CHECK_THROWS_AS(ModelFile().item_ids(), InvalidArgument);
+  CHECK_THROWS_AS(ModelFile().seen(), InvalidArgument);
+  CHECK_THROWS_AS(ModelFile().metadata(), InvalidArgument);
+  CHECK_THROWS_AS(ModelFile().settings(), InvalidArgument);
   CHECK_THROWS_AS(ModelFile().model<float>(), InvalidArgument);
 }
 

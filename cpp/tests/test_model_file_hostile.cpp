@@ -266,6 +266,43 @@ TEST_CASE("indices are checked before anybody can follow them") {
   refuses(strings, "item_ids.offsets", 4, kHuge, "must end with the length");
 }
 
+TEST_CASE("a part of the record that is damaged leaves the others") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("m");
+  const Sample<float> sample(3, 4, 2, {true, true, true});
+  save_model(path, sample.model(), sample.record());
+  const std::string bytes = read_file(path);
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), kLengthBytes);
+  const auto damaged = [&](const std::string& tensor) {
+    const std::string key = "\"data_offsets\":[";
+    const std::size_t begin = std::stoul(bytes.substr(bytes.find(key, bytes.find('"' + tensor + '"')) + key.size()));
+    write_file(path, bytes);
+    write_byte(path, kLengthBytes + length + begin + 15, '\x7f');  // the second offset, now beyond all sizes
+    return ModelFile::open(path, false);
+  };
+  const auto works = [&](const std::function<void()>& ask) {
+    try {
+      ask();
+      return true;
+    } catch (const FileError& error) {
+      CHECK(std::string(error.what()).find(path) == 0);
+      return false;
+    }
+  };
+  for (const std::string part : {"user_ids", "item_ids", "seen"}) {
+    const ModelFile file = damaged(part + ".offsets");
+    for (int again = 0; again < 2; ++again) {
+      CHECK(works([&] { file.user_ids(); }) == (part != "user_ids"));
+      CHECK(works([&] { file.item_ids(); }) == (part != "item_ids"));
+      CHECK(works([&] { file.seen(); }) == (part != "seen"));
+      CHECK_FALSE(works([&] { file.record(); }));
+    }
+    CHECK(file.metadata() == sample.metadata);
+    CHECK(file.model<float>().item_factors.rows == 4);
+  }
+}
+
 TEST_CASE("values are checked when all bytes are read anyway") {
   const Victim integers(false), strings(true);
   const auto refuses = [](const Victim& victim, const std::string& tensor, std::size_t index, auto value,

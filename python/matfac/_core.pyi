@@ -12,6 +12,7 @@ import typing_extensions
 
 __all__: list[str] = [
     "DivergenceError",
+    "ModelFile",
     "ModelFileError",
     "RatingsF32",
     "RatingsF64",
@@ -26,7 +27,6 @@ __all__: list[str] = [
     "fold_in",
     "gradients",
     "load_model",
-    "load_settings",
     "lookup_integers",
     "loss",
     "mean_measures",
@@ -220,6 +220,38 @@ class ModelFileError(ValueError):
     A file is not a model file, or is damaged, or was written by a later version.
     """
 
+class ModelFile:
+    """
+    A model file, mapped. What its methods return has the form of the arguments of `save_model`; arrays are read-only
+    views of the mapping and keep it alive. Raises ModelFileError for a file that is damaged or no model, OSError where
+    the system refuses. Without `verify_checksum` only the header is read, and `user_ids`, `item_ids` and `seen` raise
+    ModelFileError, when they are called, for what would lead out of the file.
+    """
+
+    def __init__(self, path: typing.Any, verify_checksum: bool = True) -> None: ...
+    def item_ids(self) -> typing.Any: ...
+    def parameters(self) -> dict[str, typing.Any]:
+        """
+        The factors, biases and the mean, by name.
+        """
+
+    def seen(self) -> typing.Any: ...
+    def settings(self) -> Settings:
+        """
+        The settings of the fit; ModelFileError names an entry of the metadata that no fit has written.
+        """
+
+    def user_ids(self) -> typing.Any: ...
+    @property
+    def checksum(self) -> str: ...
+    @property
+    def library_version(self) -> str: ...
+    @property
+    def metadata(self) -> dict[str, str]:
+        """
+        The entries of whoever wrote the file.
+        """
+
 def batch_step(
     ratings: RatingsF32 | RatingsF64,
     user_factors: numpy.typing.NDArray[typing.Any],
@@ -311,15 +343,7 @@ def gradients(
 ) -> float: ...
 def load_model(path: typing.Any, verify_checksum: bool = True) -> dict[str, typing.Any]:
     """
-    Map a model file. The result has the arguments of `save_model` as keys, and `library_version` and `checksum` as
-    they are written in the file; its arrays are read-only views of the mapping and keep it alive. Raises
-    ModelFileError for a file that is damaged or no model, OSError where the system refuses. Without
-    `verify_checksum` the factors are not read.
-    """
-
-def load_settings(path: typing.Any) -> Settings:
-    """
-    The settings in a model file, as the core reads them; errors as for `load_model`.
+    All that a `ModelFile` has but the settings, by name: the arguments of `save_model`.
     """
 
 def lookup_integers(

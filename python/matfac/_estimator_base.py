@@ -25,6 +25,7 @@ from matfac._model import FactorModel
 from matfac._params import Parameters
 from matfac._progress import Progress
 from matfac._ratings import Ratings
+from matfac._unread import forget
 from matfac._warnings import warn_user
 
 if TYPE_CHECKING:
@@ -322,6 +323,7 @@ class Estimator(Parameters, FactorModel):
         self.history_ = {key: [entry[key] for entry in report["history"]] for key in keys}
         self._seen = (train._native.offsets, train._native.items)
         self._fitted_params = params
+        forget(self)
 
 
 def _history_keys(loss: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from matfac._coerce import as_native, as_ratings, integer, threads
 from matfac._filters import Pattern, pattern_of, union
 from matfac._ids import CodeArray, IdArray
 from matfac._ratings import Ratings
+from matfac._unread import read_all, read_later
 from matfac._warnings import warn_user
 
 #: User and item factors, user and item biases, global mean: what every function of the core takes.
@@ -46,12 +47,12 @@ class FactorModel:
     user_biases_: NDArray[Any] | None
     item_biases_: NDArray[Any] | None
     global_mean_: float
-    user_ids_: IdArray
-    item_ids_: IdArray
+    user_ids_: IdArray = read_later()
+    item_ids_: IdArray = read_later()
     n_threads: int
 
     # What each user has rated in training, or None if that was not kept.
-    _seen: Pattern | None
+    _seen: Pattern | None = read_later()
 
     def predict(self, users: object, items: object | None = None) -> Any:
         """Estimate pairs, in the terms of the data."""
@@ -267,6 +268,11 @@ class FactorModel:
             self.item_biases_,
             self.global_mean_,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle or copy: all of it, whatever file it came from."""
+        read_all(self)
+        return self.__dict__.copy()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle; NumPy does not keep the flag of read-only arrays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from matfac import _core
 from matfac._coerce import per_side
 from matfac._ids import MAX_ID_LENGTH, IdArray
+from matfac._unread import UNREAD
 
 if TYPE_CHECKING:
     from matfac._estimator import MatrixFactorization
@@ -34,6 +36,8 @@ _RESULTS = (
     "stop_reason_",
     "history_",
 )
+#: How many strings are decoded at a time: what they need beside the result stays in the cache.
+_CHUNK = 1 << 14
 #: Entries that are text; all others are JSON.
 _STRINGS = ("solver", "loss", "row_solver", "negatives", "stop_reason_")
 
@@ -71,8 +75,9 @@ def load(
     ----------
     path : str or path
     verify_checksum : bool
-        Read the whole file once to detect alterations. Without it the factors are not read at all;
-        what takes time then are string ids and the training pattern, if the file has them.
+        Read the whole file once to detect alterations. Without it only the header is read, at any
+        size of the file; string ids and the training pattern are read, and checked, when they are
+        first needed, and factors are used as they lie.
 
     Returns
     -------
@@ -85,10 +90,12 @@ def load(
         The file cannot be read.
     ModelFileError
         A ValueError: the file is truncated, altered, no model, or of a later format.
+        Without ``verify_checksum`` damaged ids or a damaged training pattern raise it later, from
+        whatever asks for them first.
     """
-    content = _core.load_model(os.fspath(path), verify_checksum)
+    file = _core.ModelFile(os.fspath(path), verify_checksum)
     try:
-        return _assembled(path, content)
+        model = _assembled(path, file)
     except _core.ModelFileError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -96,18 +103,25 @@ def load(
             f"{os.fspath(path)}: the entries of the file do not make a model: {error}; this is a "
             "matter of the program that wrote the file"
         ) from error
+    if verify_checksum:
+        for ids in (file.user_ids(), file.item_ids()):
+            # As bytes: what may be too long is looked at now.
+            if isinstance(ids, tuple) and np.diff(ids[0]).max(initial=0) > MAX_ID_LENGTH:
+                _unpacked(path, ids)
+    return model
 
 
 def _assembled(
-    path: str | os.PathLike[str], content: dict[str, Any]
+    path: str | os.PathLike[str], file: _core.ModelFile
 ) -> MatrixFactorization | ImplicitFactorization:
-    """Return the model whose parts the core has read and checked."""
+    """Return the model whose parts the core has checked; what may take time is read later."""
     from matfac._estimator import MatrixFactorization
 
-    model = _empty_model(path, content["metadata"])
+    content, metadata = file.parameters(), file.metadata
+    model = _empty_model(path, metadata)
     written = {
         name: _value(path, name, text)
-        for name, text in content["metadata"].items()
+        for name, text in metadata.items()
         if name in _RESULTS or (name in model.get_params() and name not in _NOT_KEPT)
     }
     results = {name: written.pop(name) for name in _RESULTS if name in written}
@@ -121,9 +135,15 @@ def _assembled(
             results.setdefault(f"{name}_", per_side(name, written[name]))
     for name in ("user_factors", "item_factors", "user_biases", "item_biases", "global_mean"):
         setattr(model, f"{name}_", content[name])
-    model.user_ids_ = _unpacked(content["user_ids"])
-    model.item_ids_ = _unpacked(content["item_ids"])
-    model._seen = content["seen"]
+    setattr(
+        model,
+        UNREAD,
+        {
+            "user_ids_": lambda: _unpacked(path, file.user_ids()),
+            "item_ids_": lambda: _unpacked(path, file.item_ids()),
+            "_seen": file.seen,
+        },
+    )
     model._fitted_params = model.get_params()
     if isinstance(model, MatrixFactorization) and model._has_labels():
         results["classes_"] = _labels(path, results.get("classes_", (0, 1)), model)
@@ -232,18 +252,44 @@ def _packed(
     return offsets, np.frombuffer(b"".join(encoded), np.uint8)
 
 
-def _unpacked(ids: Any) -> IdArray:
+def _unpacked(path: str | os.PathLike[str], ids: Any) -> IdArray:
+    """Return ids as a model holds them: int64 as they lie in the file, or NumPy's strings."""
     if not isinstance(ids, tuple):
         integers: IdArray = ids
         return integers
-    offsets, text = ids
-    data = text.tobytes()
-    bounds = offsets.tolist()
-    decoded = [data[bounds[i] : bounds[i + 1]].decode() for i in range(len(bounds) - 1)]
-    # NumPy gives every string the room of the longest.
-    longest = max(map(len, decoded), default=0)
-    if longest > MAX_ID_LENGTH:
-        raise ValueError(f"an id has {longest:,} characters, at most {MAX_ID_LENGTH:,} are read")
-    strings: NDArray[Any] = np.array(decoded, dtype=np.str_)
+    try:
+        strings = _decoded(*ids)
+    except ValueError as error:
+        raise _core.ModelFileError(f"{os.fspath(path)}: the string ids: {error}") from error
     strings.flags.writeable = False
     return strings
+
+
+def _decoded(offsets: NDArray[np.int64], text: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return UTF-8 as NumPy's strings of fixed width, all at once: there may be millions."""
+    count = len(offsets) - 1
+    starts = (text & 0xC0) != 0x80  # bytes at which a character begins
+    if not starts[offsets[offsets < len(text)]].all():
+        raise ValueError("an id begins within a character of UTF-8")
+    if not (text & 0x80).any():  # ASCII
+        characters, ends = text, offsets
+    else:
+        decoded = text.tobytes().decode()
+        order = "le" if sys.byteorder == "little" else "be"
+        characters = np.frombuffer(decoded.encode(f"utf-32-{order}"), np.uint32)
+        ends = np.concatenate([[0], np.cumsum(starts)])[offsets]
+    lengths = np.diff(ends)
+    # NumPy gives every string the room of the longest.
+    longest = int(lengths.max(initial=0))
+    if longest > MAX_ID_LENGTH:
+        raise ValueError(f"an id has {longest:,} characters, at most {MAX_ID_LENGTH:,} are read")
+    width = max(longest, 1)
+    table = np.zeros((count, width), np.uint32)
+    for first in range(0, count, _CHUNK):
+        rows = table[first : first + _CHUNK]
+        own = characters[ends[first] : ends[first + len(rows)]]
+        if len(own) == rows.size:
+            rows.reshape(-1)[:] = own
+        else:
+            rows[np.arange(width) < lengths[first : first + _CHUNK, None]] = own
+    return table.reshape(-1).view(f"=U{width}") if count else np.empty(0, "U1")

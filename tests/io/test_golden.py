@@ -41,7 +41,7 @@ def test_settings_come_back(path: Path) -> None:
     for _, name, text in answers(path, "setting"):
         value: Any = getattr(model, name)
         assert (value if isinstance(value, str) else json.dumps(value)) == text, name
-    settings = _core.load_settings(path)
+    settings = _core.ModelFile(path).settings()
     assert settings.loss == model.loss
     assert settings.regularization == model.regularization_
     assert model.n_iter_ == len(model.history_["iteration"]) == 3

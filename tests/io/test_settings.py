@@ -108,7 +108,7 @@ def test_the_core_reads_from_a_file_what_the_fit_used(
         expected["huber_threshold"] = None  # is resolved for all, and means something for one
     if model.loss != "implicit_squared":
         expected["confidence_scale"] = None
-    found = settings_of(_core.load_settings(tmp_path / "m"))
+    found = settings_of(_core.ModelFile(tmp_path / "m").settings())
     for name in ("init_std", "nonnegative"):  # matter for a start only; the file has what was asked
         if name == "init_std" and getattr(model, name, None) is None:
             del found[name], expected[name]
@@ -168,9 +168,9 @@ def test_what_is_no_setting_is_refused_by_name(R: mf.Ratings, tmp_path: Path) ->
     parameters = (*model._parameters(), model.user_ids_, model.item_ids_, None)
     _core.save_model(tmp_path / "m", *parameters, {"tol": "much"})
     with pytest.raises(mf.ModelFileError, match=r'm: .*"tol" is "much": expected a number'):
-        _core.load_settings(tmp_path / "m")
+        _core.ModelFile(tmp_path / "m").settings()
     with pytest.raises(FileNotFoundError):
-        _core.load_settings(tmp_path / "none")
+        _core.ModelFile(tmp_path / "none").settings()
     _core.save_model(tmp_path / "m", *parameters, {"loss": "bpr", "regularization": json.dumps(1)})
-    assert _core.load_settings(tmp_path / "m").solver == "sgd"
-    assert _core.load_settings(tmp_path / "m").regularization == (1.0, 1.0)
+    assert _core.ModelFile(tmp_path / "m").settings().solver == "sgd"
+    assert _core.ModelFile(tmp_path / "m").settings().regularization == (1.0, 1.0)

@@ -51,7 +51,8 @@ template <class T>
 MATFAC_API void save_model(const std::string& path, const ModelView<T>& model, const ModelRecord& record);
 
 /// A model file mapped into memory: nothing is copied, and processes that map the same file share its pages.
-/// The views live as long as this object (copies share the mapping). All members are const and thread-safe.
+/// The views live as long as this object (copies share the mapping). All members are const and thread-safe; of an
+/// object that is empty or was moved from all throw InvalidArgument.
 class MATFAC_API ModelFile {
  public:
   /// Throws FileError for a file that is missing, truncated, altered, hostile or of a later format.
@@ -62,7 +63,14 @@ class MATFAC_API ModelFile {
   /// The parameters; throws InvalidArgument when T is not the type in the file.
   template <class T>
   ModelView<T> model() const;
+  /// What stands beside the parameters. Without `verify_checksum` the first call checks the offsets of string ids and
+  /// the training pattern, in O(n_users + n_items + nnz), and throws FileError where they would lead out of the file.
   const ModelRecord& record() const;
+  /// Its parts, each alone: what is not asked for is not read, and nothing at all for `metadata` and integer ids.
+  const IdsView& user_ids() const;
+  const IdsView& item_ids() const;
+  const PatternView& seen() const;
+  const std::map<std::string, std::string>& metadata() const;
   /// The settings of the fit with what it chose itself, fit for `fold_in`; those that are not in the file have their
   /// defaults. Throws FileError, naming the entry, for one that is no setting.
   Settings settings() const;

@@ -167,6 +167,18 @@ double read_mean(const ParsedHeader& header) {
   return *mean;
 }
 
+void check_seen(const PatternView& seen, Index nnz) {
+  if (seen.n_users == 0) return;
+  // `validate` follows the offsets up to the last one: that one must be right before the call.
+  require(seen.offsets[seen.n_users] == nnz, format::kSeenOffsets, " must end with the length of '", format::kSeenItems,
+          "', ", nnz, ", not ", seen.offsets[seen.n_users]);
+  try {
+    validate(seen, 1);
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(message("seen pattern: ", error.what()));
+  }
+}
+
 }  // namespace
 
 ModelContents read_contents(std::span<const std::byte> file) {
@@ -212,20 +224,17 @@ void check_bytes(const ModelContents& contents, std::span<const std::byte> file)
           "; fetch or save it again (a file rewritten by another program has a stale checksum)");
 }
 
-void check_indices(const ModelContents& contents) {
+void check_indices(const ModelContents& contents, IndexedPart part) {
   const ModelRecord& record = contents.record;
-  check_id_offsets(format::kUserIds, record.user_ids);
-  check_id_offsets(format::kItemIds, record.item_ids);
-  const PatternView& seen = record.seen;
-  if (seen.n_users == 0) return;
-  // `validate` follows the offsets up to the last one: that one must be right before the call.
-  require(seen.offsets[seen.n_users] == contents.seen_nnz, format::kSeenOffsets, " must end with the length of '",
-          format::kSeenItems, "', ", contents.seen_nnz, ", not ", seen.offsets[seen.n_users]);
-  try {
-    validate(seen, 1);
-  } catch (const InvalidArgument& error) {
-    throw InvalidArgument(message("seen pattern: ", error.what()));
+  switch (part) {
+    case IndexedPart::user_ids: return check_id_offsets(format::kUserIds, record.user_ids);
+    case IndexedPart::item_ids: return check_id_offsets(format::kItemIds, record.item_ids);
+    case IndexedPart::seen: return check_seen(record.seen, contents.seen_nnz);
   }
+}
+
+void check_indices(const ModelContents& contents) {
+  for (const IndexedPart part : kIndexedParts) check_indices(contents, part);
 }
 
 void check_values(const ModelContents& contents) {

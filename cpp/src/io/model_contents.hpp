@@ -27,8 +27,15 @@ struct ModelContents {
 /// `file` begins at a multiple of 8.
 ModelContents read_contents(std::span<const std::byte> file);
 
-/// The integers by which other memory is addressed: offsets of string ids, the seen pattern. Only after this may
-/// `record` be given away. O(n_users + n_items + nnz); nothing to read when ids are integers and no pattern is stored.
+/// The parts of a record that have integers by which other memory is addressed: offsets of string ids, the pattern.
+enum class IndexedPart { user_ids, item_ids, seen };
+inline constexpr IndexedPart kIndexedParts[] = {IndexedPart::user_ids, IndexedPart::item_ids, IndexedPart::seen};
+
+/// Those integers. Only after this may the part be given away. O(n_users), O(n_items) or O(n_users + nnz); nothing to
+/// read when ids are integers or no pattern is stored.
+void check_indices(const ModelContents& contents, IndexedPart part);
+
+/// All parts.
 void check_indices(const ModelContents& contents);
 
 /// Every byte of the file against the checksum. Needs nothing but the header.

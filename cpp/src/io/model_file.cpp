@@ -1,6 +1,8 @@
 #include "matfac/model_file.hpp"
 
+#include <array>
 #include <atomic>
+#include <iterator>
 #include <memory>
 #include <mutex>
 
@@ -31,8 +33,17 @@ struct ModelFile::Impl {
   MappedFile file;
   ModelContents contents;
 
-  // Whether `check_indices` has passed: at opening, or else when the record is first asked for.
-  mutable std::atomic<bool> indices_checked{false};
+  /// Once for each part: at opening, or else when it is first asked for.
+  void require_checked(IndexedPart part) const {
+    std::atomic<bool>& checked = indices_checked[static_cast<std::size_t>(part)];
+    if (checked.load(std::memory_order_acquire)) return;
+    const std::lock_guard lock(mutex);
+    if (checked.load(std::memory_order_relaxed)) return;
+    with_path(path, [&] { check_indices(contents, part); });
+    checked.store(true, std::memory_order_release);
+  }
+
+  mutable std::array<std::atomic<bool>, std::size(kIndexedParts)> indices_checked{};
   mutable std::mutex mutex;
 };
 
@@ -56,8 +67,7 @@ ModelFile ModelFile::open(const std::string& path, bool verify_checksum) {
     impl->file.advise_sequential();
     check_bytes(impl->contents, bytes);
     impl->file.advise_sequential(true);
-    check_indices(impl->contents);
-    impl->indices_checked = true;
+    for (const IndexedPart part : kIndexedParts) impl->require_checked(part);
     check_values(impl->contents);
   });
   ModelFile file;
@@ -84,15 +94,26 @@ const std::string& ModelFile::checksum() const { return opened(impl_).contents.c
 
 const ModelRecord& ModelFile::record() const {
   const Impl& impl = opened(impl_);
-  if (!impl.indices_checked.load(std::memory_order_acquire)) {
-    const std::lock_guard lock(impl.mutex);
-    if (!impl.indices_checked.load(std::memory_order_relaxed)) {
-      with_path(impl.path, [&] { check_indices(impl.contents); });
-      impl.indices_checked.store(true, std::memory_order_release);
-    }
-  }
+  for (const IndexedPart part : kIndexedParts) impl.require_checked(part);
   return impl.contents.record;
 }
+
+const IdsView& ModelFile::user_ids() const {
+  opened(impl_).require_checked(IndexedPart::user_ids);
+  return impl_->contents.record.user_ids;
+}
+
+const IdsView& ModelFile::item_ids() const {
+  opened(impl_).require_checked(IndexedPart::item_ids);
+  return impl_->contents.record.item_ids;
+}
+
+const PatternView& ModelFile::seen() const {
+  opened(impl_).require_checked(IndexedPart::seen);
+  return impl_->contents.record.seen;
+}
+
+const std::map<std::string, std::string>& ModelFile::metadata() const { return opened(impl_).contents.record.metadata; }
 
 Settings ModelFile::settings() const {
   const Impl& impl = opened(impl_);
