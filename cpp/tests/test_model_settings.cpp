@@ -189,6 +189,16 @@ TEST_CASE("an entry that is no setting is named, with what was expected") {
   refuses({{"random_state", "-1"}}, "[0, 18446744073709551615]");
   CHECK(error_with({{"regularization", "-1"}}).find("at least 0") != std::string::npos);
   CHECK(error_with({{"solver", "ccd"}, {"loss", "hinge"}}).find("ccd") != std::string::npos);
+  refuses({{"history_", "5"}}, "expected an object of lists of numbers");
+  refuses({{"history_", "{\"objective\": [1, \"x\"]}"}}, "expected an object of lists of numbers");
+  refuses({{"n_iter_", "-1"}}, "at least 0");
+  refuses({{"stop_reason_", "boredom"}}, "'early_stopping'");
+  refuses({{"classes_", "[0, 2]"}}, "[-1, 1]");
+  refuses({{"estimator", "Forest"}}, "'ImplicitFactorization'");
+  refuses({{"estimator", "MatrixFactorization"}, {"loss", "bpr"}}, "loss 'bpr' is one of 'ImplicitFactorization'");
+  refuses({{"regularization", "0.5"}}, "without \"bias_regularization\"");
+  refuses({{"bias_regularization_", "[1, 2]"}}, "without \"regularization\"");
+  CHECK(settings_with({{"regularization", "0.5"}}, false).regularization->item == 0.5);  // without biases
   const std::string error = error_with({{"tol", std::string(100'000, 'x') + "\n"}});
   CHECK(error.size() < 1000);
 }

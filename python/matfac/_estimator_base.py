@@ -232,7 +232,7 @@ class Estimator(Parameters, FactorModel):
                 setattr(settings, name, found)
         settings.biases = self.item_biases_ is not None
         settings.regularization = self.regularization_
-        settings.bias_regularization = self.bias_regularization_
+        settings.bias_regularization = getattr(self, "bias_regularization_", None)
         return settings
 
     def _dtype(self) -> np.dtype[Any]:

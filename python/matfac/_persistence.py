@@ -38,6 +38,8 @@ _RESULTS = (
 )
 #: How many strings are decoded at a time: what they need beside the result stays in the cache.
 _CHUNK = 1 << 14
+#: Entries whose null is a value.
+_MAY_BE_NONE = ("random_state", "huber_threshold_", "confidence_scale_")
 #: Entries that are text; all others are JSON.
 _STRINGS = ("solver", "loss", "row_solver", "negatives", "stop_reason_")
 
@@ -89,11 +91,13 @@ def load(
     FileNotFoundError, OSError
         The file cannot be read.
     ModelFileError
-        A ValueError: the file is truncated, altered, no model, or of a later format.
+        A ValueError: the file is truncated, altered, no model, or of a later format; or its
+        metadata have, under the name of a setting or of what a fit leaves behind, something else.
         Without ``verify_checksum`` damaged ids or a damaged training pattern raise it later, from
         whatever asks for them first.
     """
     file = _core.ModelFile(os.fspath(path), verify_checksum)
+    file.settings()  # refuses entries that no fit has written, as C++ does
     try:
         model = _assembled(path, file)
     except _core.ModelFileError:
@@ -118,12 +122,14 @@ def _assembled(
     from matfac._estimator import MatrixFactorization
 
     content, metadata = file.parameters(), file.metadata
-    model = _empty_model(path, metadata)
+    model = _empty_model(metadata)
     written = {
         name: _value(path, name, text)
         for name, text in metadata.items()
         if name in _RESULTS or (name in model.get_params() and name not in _NOT_KEPT)
     }
+    # What was left open has the default of the class; a seed may be None.
+    written = {k: v for k, v in written.items() if v is not None or k in _MAY_BE_NONE}
     results = {name: written.pop(name) for name in _RESULTS if name in written}
     model.set_params(
         n_factors=content["item_factors"].shape[1],
@@ -146,27 +152,22 @@ def _assembled(
     )
     model._fitted_params = model.get_params()
     if isinstance(model, MatrixFactorization) and model._has_labels():
-        results["classes_"] = _labels(path, results.get("classes_", (0, 1)), model)
+        results["classes_"] = np.array(results.get("classes_", (0, 1)), model.item_factors_.dtype)
+        results["classes_"].flags.writeable = False
+    else:
+        results.pop("classes_", None)
     for name, value in results.items():
         setattr(model, name, value)
     return model
 
 
-def _empty_model(
-    path: str | os.PathLike[str], metadata: dict[str, str]
-) -> MatrixFactorization | ImplicitFactorization:
+def _empty_model(metadata: dict[str, str]) -> MatrixFactorization | ImplicitFactorization:
     """Return a model of the class that the file names, or else of the one that has its loss."""
     from matfac._estimator_base import IMPLICIT_LOSSES
 
     classes = _classes()
     is_implicit = metadata.get("loss") in IMPLICIT_LOSSES
-    name = metadata.get(_CLASS, list(classes)[is_implicit])
-    if name not in classes:
-        raise _core.ModelFileError(
-            f"{os.fspath(path)}: the model is of class {name[:60]!r}, which this version does not "
-            f"know (it knows {' and '.join(classes)}); load it with the version that wrote it"
-        )
-    return classes[name]()
+    return classes[metadata.get(_CLASS, list(classes)[is_implicit])]()
 
 
 def _classes() -> dict[str, type[MatrixFactorization | ImplicitFactorization]]:
@@ -178,17 +179,6 @@ def _classes() -> dict[str, type[MatrixFactorization | ImplicitFactorization]]:
         "MatrixFactorization": MatrixFactorization,
         "ImplicitFactorization": ImplicitFactorization,
     }
-
-
-def _labels(path: str | os.PathLike[str], found: Any, model: Estimator) -> NDArray[Any]:
-    if found not in ((0, 1), (-1, 1)):
-        raise _core.ModelFileError(
-            f"{os.fspath(path)}: the metadata entry 'classes_' should be [0, 1] or [-1, 1], but it "
-            f"is {str(found)[:60]}; this is a matter of the program that wrote the file"
-        )
-    labels: NDArray[Any] = np.array(found, model.item_factors_.dtype)
-    labels.flags.writeable = False
-    return labels
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -229,7 +219,7 @@ def _text(value: object) -> str:
 
 def _value(path: str | os.PathLike[str], name: str, text: str) -> Any:
     if name in _STRINGS:
-        return text
+        return None if text == "null" else text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -337,9 +337,9 @@ def test_files_name_the_class_of_the_model(parts, tmp_path):
     assert type(written({"loss": "bpr"})) is mf.ImplicitFactorization
     assert type(written({"loss": "squared"})) is mf.MatrixFactorization
     assert written({"loss": "hinge"}).classes_.tolist() == [0, 1]
-    with pytest.raises(mf.ModelFileError, match="class 'Later', which this version does not know"):
+    with pytest.raises(mf.ModelFileError, match="expected 'MatrixFactorization' or 'Implicit"):
         written({"estimator": "Later"})
-    with pytest.raises(mf.ModelFileError, match="'classes_' should be"):
+    with pytest.raises(mf.ModelFileError, match=r'"classes_" is .* expected'):
         written({"loss": "hinge", "classes_": "[1, 2, 3]"})
 
 

@@ -345,11 +345,11 @@ def test_what_makes_no_model_is_refused(
 @pytest.mark.parametrize(
     ("change", "phrase"),
     [
-        ({"metadata": {"history_": "[" * 100_000}}, "should be JSON"),
+        ({"metadata": {"history_": "[" * 100_000}}, "lists of numbers"),
         ({"metadata": {"regularization": '"x"'}}, "regularization"),
         ({"metadata": {"regularization": "[1, 2, 3]"}}, "regularization"),
         ({"metadata": {"regularization": "{}"}}, "regularization"),
-        ({"metadata": {"estimator": "Nonsense"}}, "does not know"),
+        ({"metadata": {"estimator": "Nonsense"}}, "estimator"),
         ({"user_ids": string_ids(["a" * 1025, "b", "c", "d", "e"])}, "at most 1,024"),
     ],
 )

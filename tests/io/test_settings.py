@@ -171,6 +171,121 @@ def test_what_is_no_setting_is_refused_by_name(R: mf.Ratings, tmp_path: Path) ->
         _core.ModelFile(tmp_path / "m").settings()
     with pytest.raises(FileNotFoundError):
         _core.ModelFile(tmp_path / "none").settings()
-    _core.save_model(tmp_path / "m", *parameters, {"loss": "bpr", "regularization": json.dumps(1)})
+    both = {"regularization": json.dumps(1), "bias_regularization": "[2, 3.5]"}
+    _core.save_model(tmp_path / "m", *parameters, {"loss": "bpr", **both})
     assert _core.ModelFile(tmp_path / "m").settings().solver == "sgd"
     assert _core.ModelFile(tmp_path / "m").settings().regularization == (1.0, 1.0)
+
+
+#: Entries that no fit has written, and what their refusal says beside their name.
+WRONG = [
+    ({"history_": "5"}, "an object of lists of numbers"),
+    ({"history_": "[1, 2]"}, "an object of lists of numbers"),
+    ({"history_": '{"objective": 1}'}, "an object of lists of numbers"),
+    ({"history_": '{"objective": [[1]]}'}, "an object of lists of numbers"),
+    ({"history_": '{"objective": ["1"]}'}, "an object of lists of numbers"),
+    ({"history_": '{"objective": [1,]}'}, "an object of lists of numbers"),
+    ({"history_": '{"objective": [1]'}, "an object of lists of numbers"),
+    ({"history_": '{"objective": [1]} x'}, "an object of lists of numbers"),
+    ({"history_": "null"}, "an object of lists of numbers"),
+    ({"max_iter": "x"}, "an integer in"),
+    ({"max_iter": "2.5"}, "an integer in"),
+    ({"max_iter": "0"}, "at least 1"),
+    ({"tol": '"0.5"'}, "a number"),
+    ({"nonnegative": "1"}, "true or false"),
+    ({"loss": "tweedie"}, "choose one of 'squared'"),
+    ({"loss": "null"}, "choose one of 'squared'"),
+    ({"solver": "magic"}, "choose one of 'als'"),
+    ({"solver": "ccd", "loss": "hinge"}, "does not support loss 'hinge'"),
+    ({"n_iter_": "many"}, "an integer in"),
+    ({"n_iter_": "-1"}, "at least 0"),
+    ({"best_iteration_": "null"}, "an integer in"),
+    ({"stop_reason_": "boredom"}, "one of 'max_iter', 'converged'"),
+    ({"classes_": "[0, 2]"}, r"\[0, 1\] or \[-1, 1\]"),
+    ({"classes_": "[1, 0]", "loss": "hinge", "solver": "sgd"}, r"\[0, 1\] or \[-1, 1\]"),
+    ({"estimator": "Forest"}, "'MatrixFactorization' or 'ImplicitFactorization'"),
+    ({"estimator": "MatrixFactorization", "loss": "bpr"}, "loss 'bpr' is one of 'Implicit"),
+    ({"estimator": "ImplicitFactorization", "loss": "squared"}, "loss 'squared' is one of 'Matrix"),
+    ({"regularization": "0.5"}, 'without "bias_regularization": .* needs both'),
+    (
+        {"regularization_": "[1, 2]", "bias_regularization_": "null"},
+        'without "bias_regularization"',
+    ),
+    ({"bias_regularization": "0.5"}, 'without "regularization"'),
+    ({"random_state": '"7"'}, "an integer in"),
+]
+
+
+@pytest.mark.parametrize(("entries", "rule"), WRONG, ids=str)
+@pytest.mark.parametrize("verify", [False, True])
+def test_entries_that_no_fit_has_written_are_refused_alike(
+    entries: dict[str, str], rule: str, verify: bool, R: mf.Ratings, tmp_path: Path
+) -> None:
+    model = mf.MatrixFactorization(2, max_iter=1).fit(R)
+    parameters = (*model._parameters(), model.user_ids_, model.item_ids_, None)
+    _core.save_model(tmp_path / "m", *parameters, entries)
+    found = []
+    for ask in (mf.load, lambda *how, **more: _core.ModelFile(*how, **more).settings()):
+        with pytest.raises(mf.ModelFileError, match=rule) as caught:
+            ask(tmp_path / "m", verify_checksum=verify)
+        found.append(str(caught.value))
+    assert found[0] == found[1]
+    assert found[0].startswith(f"{tmp_path / 'm'}: ")
+    assert any(name in found[0] for name in entries)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {},
+        {"note": "history_", "loss_of_mine": "5"},
+        {"history_": '{"objective": [1, null, NaN, -Infinity, 1e-3], "eval_rmse": []}'},
+        {"history_": " { } "},
+        {"classes_": "[-1.0, 1.0]", "loss": "logistic", "solver": "sgd"},
+        {"classes_": "[0, 1]"},  # of another loss, which has no use for them
+        {"max_iter": "null", "solver": "null", "regularization_": "null"},
+        {"regularization": "2", "bias_regularization": "[1, 3]", "regularization_": "null"},
+        {"random_state": "null", "estimator": "MatrixFactorization"},
+    ],
+    ids=str,
+)
+def test_entries_that_a_fit_may_have_written_load(
+    entries: dict[str, str], R: mf.Ratings, tmp_path: Path
+) -> None:
+    model = mf.MatrixFactorization(2, max_iter=1).fit(R)
+    parameters = (*model._parameters(), model.user_ids_, model.item_ids_, None)
+    _core.save_model(tmp_path / "m", *parameters, entries)
+    loaded = mf.load(tmp_path / "m")
+    settings = _core.ModelFile(tmp_path / "m").settings()
+    assert bits(*loaded._parameters()) == bits(*model._parameters())
+    assert np.isfinite(loaded.predict([3], [4])).all()
+    assert hasattr(loaded, "classes_") is (loaded.loss == "logistic")
+    for name in ("loss", "solver", "max_iter"):
+        assert getattr(loaded, name) == getattr(settings, name)
+    assert getattr(loaded, "regularization_", None) == settings.regularization
+    loaded.set_params(max_iter=2).fit(data_for(loaded, R))
+
+
+def test_penalties_of_biases_are_not_asked_of_a_model_without(
+    R: mf.Ratings, tmp_path: Path
+) -> None:
+    model = mf.MatrixFactorization(2, biases=False, regularization=2.0, max_iter=1).fit(R)
+    parameters = (*model._parameters(), model.user_ids_, model.item_ids_, None)
+    _core.save_model(tmp_path / "m", *parameters, {"regularization": "2"})
+    assert bits(mf.load(tmp_path / "m").fold_in(R)) == bits(model.fold_in(R))
+
+
+def test_a_class_without_a_loss_has_its_own(R: mf.Ratings, tmp_path: Path) -> None:
+    model = mf.ImplicitFactorization(2, max_iter=1).fit(R)
+    parameters = (*model._parameters(), model.user_ids_, model.item_ids_, None)
+    _core.save_model(tmp_path / "m", *parameters, {"estimator": "ImplicitFactorization"})
+    assert mf.load(tmp_path / "m").loss == "implicit_squared"
+    settings = _core.ModelFile(tmp_path / "m").settings()
+    assert (settings.loss, settings.solver) == ("implicit_squared", "als")
+
+
+def test_more_factors_than_a_fit_allows_still_load(tmp_path: Path) -> None:
+    wide, ids = np.ones((2, 70_000), np.float32), np.arange(2)
+    _core.save_model(tmp_path / "m", wide, wide, None, None, 0.0, ids, ids, None, {})
+    assert mf.load(tmp_path / "m").predict(1, 1) == 70_000
+    assert _core.ModelFile(tmp_path / "m").settings().n_factors == 70_000

@@ -72,7 +72,8 @@ class MATFAC_API ModelFile {
   const PatternView& seen() const;
   const std::map<std::string, std::string>& metadata() const;
   /// The settings of the fit with what it chose itself, fit for `fold_in`; those that are not in the file have their
-  /// defaults. Throws FileError, naming the entry, for one that is no setting.
+  /// defaults. Throws FileError, naming the entry and the rule, for one that no fit has written: the same entries for
+  /// which Python's `load` refuses the file.
   Settings settings() const;
   /// Where the file comes from: the version of the library that wrote it, and its checksum as it is written there
   /// ("xxh64:" and 16 digits), by which two files are told apart. Unverified without `verify_checksum`.

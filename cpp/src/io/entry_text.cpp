@@ -27,31 +27,6 @@ std::size_t count_digits(std::string_view text) {
   return n;
 }
 
-/// Whether the text is a number of JSON (RFC 8259, section 6): no "+1", ".5", "1.", "01", "inf" or "0x1".
-bool is_json_number(std::string_view text) {
-  const auto skip = [&](std::string_view any_of) {
-    const bool found = !text.empty() && any_of.find(text[0]) != std::string_view::npos;
-    if (found) text.remove_prefix(1);
-    return found;
-  };
-  skip("-");
-  const std::size_t whole = count_digits(text);
-  if (whole == 0 || (whole > 1 && text[0] == '0')) return false;
-  text.remove_prefix(whole);
-  if (skip(".")) {
-    const std::size_t fraction = count_digits(text);
-    if (fraction == 0) return false;
-    text.remove_prefix(fraction);
-  }
-  if (skip("eE")) {
-    skip("+-");
-    const std::size_t exponent = count_digits(text);
-    if (exponent == 0) return false;
-    text.remove_prefix(exponent);
-  }
-  return text.empty();
-}
-
 /// The nearest double, infinite beyond the largest. The text is a number of JSON.
 double nearest_double(std::string_view text) {
   double value = 0;
@@ -82,6 +57,30 @@ void read_integer(std::string_view text, V& value) {
 }
 
 }  // namespace
+
+bool is_json_number(std::string_view text) {
+  const auto skip = [&](std::string_view any_of) {
+    const bool found = !text.empty() && any_of.find(text[0]) != std::string_view::npos;
+    if (found) text.remove_prefix(1);
+    return found;
+  };
+  skip("-");
+  const std::size_t whole = count_digits(text);
+  if (whole == 0 || (whole > 1 && text[0] == '0')) return false;
+  text.remove_prefix(whole);
+  if (skip(".")) {
+    const std::size_t fraction = count_digits(text);
+    if (fraction == 0) return false;
+    text.remove_prefix(fraction);
+  }
+  if (skip("eE")) {
+    skip("+-");
+    const std::size_t exponent = count_digits(text);
+    if (exponent == 0) return false;
+    text.remove_prefix(exponent);
+  }
+  return text.empty();
+}
 
 std::string text_of(bool value) { return value ? "true" : "false"; }
 

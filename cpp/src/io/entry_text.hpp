@@ -32,6 +32,9 @@ std::string text_of(const std::optional<V>& value) {
   return value ? text_of(*value) : "null";
 }
 
+/// Whether the text is a number of JSON (RFC 8259, section 6): no "+1", ".5", "1.", "01", "inf" or "0x1".
+bool is_json_number(std::string_view text);
+
 void read(std::string_view text, bool& value);
 void read(std::string_view text, int& value);
 void read(std::string_view text, Index& value);

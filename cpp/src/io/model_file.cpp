@@ -118,18 +118,7 @@ const std::map<std::string, std::string>& ModelFile::metadata() const { return o
 Settings ModelFile::settings() const {
   const Impl& impl = opened(impl_);
   Settings settings;
-  with_path(impl.path, [&] {
-    read_settings(impl.contents.record.metadata, settings);
-    std::visit(
-        [&](const auto& model) {
-          settings.n_factors = model.item_factors.cols;
-          // The file itself says whether there are any, unless they would have no entries.
-          const bool may_tell = model.user_factors.rows > 0 && model.item_factors.rows > 0;
-          if (may_tell) settings.biases = !model.item_biases.empty();
-        },
-        impl.contents.model);
-    validate(settings);
-  });
+  with_path(impl.path, [&] { settings = settings_of(impl.contents); });
   return settings;
 }
 

@@ -6,10 +6,10 @@
 #include <type_traits>
 
 #include "core/message.hpp"
-#include "core/utf8.hpp"
 #include "io/entry_text.hpp"
+#include "io/model_contents.hpp"
 #include "io/model_format.hpp"
-#include "matfac/model_file.hpp"
+#include "io/result_entries.hpp"
 
 namespace matfac {
 namespace {
@@ -49,20 +49,9 @@ constexpr bool is_optional = false;
 template <class V>
 constexpr bool is_optional<std::optional<V>> = true;
 
-bool is_of_choices(Loss loss) { return loss == Loss::implicit_squared || loss == Loss::bpr || loss == Loss::warp; }
-
-using Entries = std::map<std::string, std::string>;
-
 template <class V>
 void read_entry(const Entries& metadata, const std::string& name, V& value) {
-  const auto found = metadata.find(name);
-  if (found == metadata.end()) return;
-  try {
-    entry_text::read(found->second, value);
-  } catch (const InvalidArgument& error) {
-    throw InvalidArgument(
-        message("the metadata entry \"", name, "\" is \"", shown(found->second), "\": ", error.what()));
-  }
+  with_entry(metadata, name, [&](const std::string& text) { entry_text::read(text, value); });
 }
 
 /// The first solver of the table that supports the loss.
@@ -98,11 +87,13 @@ std::string history_text(const FitReport& report) {
   return text + '}';
 }
 
-}  // namespace
-
+/// What was written into `settings`; what was not stays.
 void read_settings(const Entries& metadata, Settings& settings) {
+  const auto estimator = metadata.find("estimator");
+  const bool is_of_choices = estimator != metadata.end() && estimator->second == estimator_of(Loss::implicit_squared);
+  if (is_of_choices) settings.loss = Loss::implicit_squared;  // as this class has it
   read_entry(metadata, "loss", settings.loss);
-  if (metadata.count("loss") > 0) settings.solver = first_solver_for(settings.loss);
+  if (is_of_choices || metadata.count("loss") > 0) settings.solver = first_solver_for(settings.loss);
   for_each_setting(settings, [&](const std::string& name, auto& value) {
     using V = std::remove_reference_t<decltype(value)>;
     const auto found = metadata.find(name);
@@ -117,6 +108,44 @@ void read_settings(const Entries& metadata, Settings& settings) {
   });
 }
 
+/// What the file itself says, whatever its entries.
+template <class T>
+void read_shape(const Entries& metadata, const ModelView<T>& model, Settings& settings) {
+  settings.n_factors = model.item_factors.cols;
+  // There may be biases that have no entries.
+  const bool may_tell = model.user_factors.rows > 0 && model.item_factors.rows > 0;
+  const auto entry = metadata.find("biases");
+  const bool is_open = entry == metadata.end() || entry->second == "null";
+  if (may_tell || is_open) settings.biases = !model.item_biases.empty();
+}
+
+/// With one of them alone `fold_in` would fail later, and the default of the other is not what the fit has found.
+void require_both_penalties(const Entries& metadata, const Settings& settings) {
+  const bool has_factors = settings.regularization.has_value(), has_biases = settings.bias_regularization.has_value();
+  if (!settings.biases || has_factors == has_biases) return;
+  const std::string factors = "regularization", biases = "bias_regularization";
+  const std::string &there = has_factors ? factors : biases, &missing = has_factors ? biases : factors;
+  const auto found = metadata.find(there + '_');
+  const bool is_found = found != metadata.end() && found->second != "null";
+  throw InvalidArgument(message("the metadata entry \"", there, is_found ? "_" : "", "\" stands without \"", missing,
+                                "\": a model with biases needs both of them, or neither"));
+}
+
+}  // namespace
+
+Settings settings_of(const ModelContents& contents) {
+  const Entries& metadata = contents.record.metadata;
+  Settings settings;
+  read_settings(metadata, settings);
+  std::visit([&](const auto& model) { read_shape(metadata, model, settings); }, contents.model);
+  Settings entries = settings;
+  entries.n_factors = 1;  // no entry: a file may have more factors than a fit allows
+  validate(entries);
+  require_both_penalties(metadata, settings);
+  check_results(metadata, settings.loss);
+  return settings;
+}
+
 std::map<std::string, std::string> metadata_of(const FitReport& report) {
   Entries metadata;
   for_each_setting(report.settings,
@@ -127,7 +156,7 @@ std::map<std::string, std::string> metadata_of(const FitReport& report) {
   for (const char* name : {"regularization", "bias_regularization", "huber_threshold", "confidence_scale"}) {
     metadata[std::string(name) + '_'] = metadata[name];
   }
-  metadata["estimator"] = is_of_choices(report.settings.loss) ? "ImplicitFactorization" : "MatrixFactorization";
+  metadata["estimator"] = estimator_of(report.settings.loss);
   metadata["n_iter_"] = message(report.n_iter);
   metadata["best_iteration_"] = message(report.best_iteration);
   metadata["stop_reason_"] = name_of(report.stop_reason);

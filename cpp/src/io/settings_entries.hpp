@@ -1,14 +1,14 @@
 #pragma once
 
-#include <map>
-#include <string>
-
 #include "matfac/settings.hpp"
 
 namespace matfac {
 
-/// The settings among a record's entries; those that are missing keep what they are in `settings`, and what a fit has
-/// found ("regularization_") wins over what it was asked for. Throws InvalidArgument, naming the entry.
-void read_settings(const std::map<std::string, std::string>& metadata, Settings& settings);
+struct ModelContents;
+
+/// The settings of the fit in a file, with what it chose itself; those that are not written have their defaults.
+/// Throws InvalidArgument, naming the entry and what was expected, for one that no fit has written: a setting, or what
+/// a fit leaves behind for Python.
+Settings settings_of(const ModelContents& contents);
 
 }  // namespace matfac

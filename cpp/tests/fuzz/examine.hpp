@@ -72,9 +72,7 @@ inline Verdict examine(std::span<const std::byte> file) {
     const ModelContents contents = read_contents(copy.bytes());
     verdict = Verdict::opened;
     try {
-      Settings settings;
-      read_settings(contents.record.metadata, settings);
-      validate(settings);
+      static_cast<void>(settings_of(contents));
     } catch (const InvalidArgument&) {  // a matter of the caller's entries; the parameters may still serve
     }
     bool is_altered = false;
