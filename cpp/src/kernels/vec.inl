@@ -198,6 +198,12 @@ MATFAC_INLINE Group<T> multiply(const Group<T>& a, const Group<T>& b) {
   for (int i = 0; i < kRegisters; ++i) g.r[i] = a.r[i] * b.r[i];
   return g;
 }
+template <class T>
+MATFAC_INLINE Group<T> add(const Group<T>& a, const Group<T>& b) {
+  Group<T> g;
+  for (int i = 0; i < kRegisters; ++i) g.r[i] = a.r[i] + b.r[i];
+  return g;
+}
 // The first n < kGroup entries at p, the rest zero.
 template <class T>
 MATFAC_INLINE Group<T> load_partial(const T* p, Index n) {
