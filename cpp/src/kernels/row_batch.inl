@@ -395,7 +395,7 @@ template <class T>
 void solve_batch(RowBatch<T>& batch) {
   const BatchMemory<T> memory(batch);
   // What is done for all lanes takes the time of several rows.
-  if (4 * batch.n > kWidth<T>) return solve_in_lanes(batch, memory);
+  if (batch_rows<T>(batch.size) > 1 && 4 * batch.n > kWidth<T>) return solve_in_lanes(batch, memory);
   for (Index s = 0; s < batch.n; ++s) {
     RowTask<T>& row = batch.rows[s];
     const RowSystem<T> system = memory.system(s);
