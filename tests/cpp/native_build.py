@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NOT_BUILT = "the C++ tests are not built: run tools/test.sh or cmake --workflow dev"
+NOT_BUILT = "the C++ tests are not built: run tools/test.sh or cmake --workflow --preset dev"
 
 
 def find_tests() -> Path | None:
