@@ -426,7 +426,12 @@ def test_no_such_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["r.csv.gz", "r.csv.bz2", "r.csv.xz", "r.parquet"])
-@pytest.mark.parametrize("content", [b"1,2,3\n", gzip.compress(b"1,2,3\n" * 1000)[:30], b""])
+# Named, since the compressed bytes hold the time: each process would name its own test.
+@pytest.mark.parametrize(
+    "content",
+    [b"1,2,3\n", gzip.compress(b"1,2,3\n" * 1000)[:30], b""],
+    ids=["text", "truncated", "empty"],
+)
 def test_damaged_files(write, name, content):
     path = write(content, name)
     with pytest.raises(ValueError, match=r"damaged|Parquet|is empty") as caught:
