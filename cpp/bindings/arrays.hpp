@@ -3,11 +3,13 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 
+#include "kept_runs.hpp"
 #include "matfac/error.hpp"
 #include "matfac/model.hpp"
 #include "matfac/ratings.hpp"
@@ -80,6 +82,7 @@ struct BoundRatings {
   Array<T> values;
   std::optional<Array<T>> weights;
   RatingsView<T> view;
+  std::shared_ptr<KeptRuns> runs = std::make_shared<KeptRuns>();
 };
 
 /// Rows of item codes as Python holds them: offsets and items.

@@ -69,7 +69,8 @@ double bound_gradients(const BoundRatings<T>& ratings, const Array<T>& user_fact
     throw InvalidArgument("derivatives must not share memory with another argument: give an array of its own");
   }
   const py::gil_scoped_release release;
-  return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads, function, all);
+  return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads, function, all,
+                      ratings.runs->get(ratings.view, n_threads));
 }
 
 template <class T>
@@ -86,7 +87,8 @@ double bound_batch_step(const BoundRatings<T>& ratings, Array<T> user_factors, A
   const auto users = mutable_matrix(user_factors, "user_factors");
   const auto items = mutable_matrix(item_factors, "item_factors");
   const py::gil_scoped_release release;
-  return batch_step<T>(ratings.view, users, items, learning_rate, n_threads);
+  return batch_step<T>(ratings.view, users, items, learning_rate, n_threads,
+                       ratings.runs->get(ratings.view, n_threads));
 }
 
 template <class T>

@@ -119,6 +119,107 @@ TEST_CASE_TEMPLATE("gradients are those of the plain loops, with the same bits a
   }
 }
 
+namespace {
+
+/// Users and items enough for several blocks of the runs, one user who has rated everything (a block of its own) and
+/// others who have rated nothing.
+template <class T>
+Ratings<T> make_uneven_ratings() {
+  Ratings<T> ratings = make_ratings<T>(500, 36000, 0.004);
+  const Index full = 200;
+  Ratings<T> uneven;
+  uneven.n_users = ratings.n_users;
+  uneven.n_items = ratings.n_items;
+  for (Index n = 0; n < ratings.n_users; ++n) {
+    for (Index i = ratings.offsets[n]; n != full && n % 50 != 49 && i < ratings.offsets[n + 1]; ++i) {
+      uneven.items.push_back(ratings.items[i]);
+      uneven.values.push_back(ratings.values[i]);
+    }
+    for (Index m = 0; n == full && m < ratings.n_items; ++m) {
+      uneven.items.push_back(static_cast<Code>(m));
+      uneven.values.push_back(static_cast<T>(m % 5));
+    }
+    uneven.offsets.push_back(static_cast<Index>(uneven.items.size()));
+  }
+  return uneven;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("gradients with runs have the bits of those without", T, float, double) {
+  const Ratings<T> ratings = make_uneven_ratings<T>();
+  REQUIRE(ratings.items.size() > 3 * 32768);
+  for (const Index n_factors : {Index{1}, Index{33}, Index{64}, Index{200}}) {
+    auto U = make_factors<T>(ratings.n_users, n_factors, 3), V = make_factors<T>(ratings.n_items, n_factors, 4);
+    const MatrixView<const T> users{U.data(), ratings.n_users, n_factors}, items{V.data(), ratings.n_items, n_factors};
+    const auto all = [&](int n_threads, const ItemRuns* runs, Loss loss) {
+      std::vector<T> result(U.size() + V.size() + ratings.items.size(), T(99));
+      const std::span<T> out(result);
+      const double value = gradients<T>(ratings, users, items, {result.data(), ratings.n_users, n_factors},
+                                        {result.data() + U.size(), ratings.n_items, n_factors}, n_threads, {loss},
+                                        out.subspan(U.size() + V.size()), runs);
+      return std::pair(value, std::move(result));
+    };
+    for (const Loss loss : {Loss::squared, Loss::huber}) {
+      const auto without = all(1, nullptr, loss);
+      for (const int n_threads : kThreads) {
+        const ItemRuns runs(ratings.view(), n_threads);
+        CHECK(all(n_threads, &runs, loss) == without);
+        CHECK(all(n_threads, nullptr, loss) == without);
+      }
+    }
+    ItemRuns runs(ratings.view());
+    auto U_without = U, V_without = V;
+    batch_step<T>(ratings, as_matrix(U_without, ratings.n_users, n_factors),
+                  as_matrix(V_without, ratings.n_items, n_factors), 0.01);
+    batch_step<T>(ratings, as_matrix(U, ratings.n_users, n_factors), as_matrix(V, ratings.n_items, n_factors), 0.01, 2,
+                  &runs);
+    CHECK(U == U_without);
+    CHECK(V == V_without);
+  }
+}
+
+TEST_CASE("runs of other ratings are refused, and so are runs that were moved from") {
+  Problem<float> p(37, 29, 7);
+  std::vector<float> du(p.user_factors.size()), dv(p.item_factors.size());
+  const auto ask = [&](const ItemRuns& runs) {
+    return refusal([&] {
+      gradients<float>(p.ratings, p.U(), p.V(), as_matrix(du, 37, 7), as_matrix(dv, 29, 7), 1, {}, {}, &runs);
+    });
+  };
+  const std::string of_others = "the item runs are of other ratings";
+  CHECK(contains(ask(ItemRuns(PatternView{})), of_others));
+  CHECK(contains(ask(ItemRuns(make_ratings<float>(37, 30, 0.3).view())), of_others));
+  CHECK(contains(ask(ItemRuns(make_ratings<float>(37, 29, 0.4).view())), of_others));
+  ItemRuns runs(p.ratings.view());
+  const ItemRuns taken = std::move(runs);
+  CHECK(contains(ask(runs), "moved from"));
+  gradients<float>(p.ratings, p.U(), p.V(), as_matrix(du, 37, 7), as_matrix(dv, 29, 7), 1, {}, {}, &taken);
+}
+
+TEST_CASE_TEMPLATE("item runs are added as users are, at every level", T, float, double) {
+  const std::vector<ItemRun> runs{{1, 3}, {4, 1}, {5, 40}};
+  std::vector<LocalRating> ratings{{0, 2}, {3, 0}, {4, 1}, {2, 3}};
+  for (std::uint16_t k = 0; k < 40; ++k) ratings.push_back({k, static_cast<std::uint16_t>(4 + k)});
+  const auto g = make_factors<T>(1, 44, 5);
+  for (Index stride = 64 / sizeof(T); stride <= 1600 / static_cast<Index>(sizeof(T)); stride += 64 / sizeof(T)) {
+    const auto users = make_factors<T>(40, stride, 6), before = make_factors<T>(6, stride, 7);
+    for (const Kernels<T>* level : levels<T>()) {
+      auto actual = before, expected = before;
+      std::size_t next = 0;
+      for (const ItemRun& run : runs) {
+        for (std::uint32_t k = 0; k < run.count; ++k, ++next) {
+          level->add_outer(&g[ratings[next].entry], users.data() + ratings[next].user * stride, &run.item, 1, stride,
+                           expected.data());
+        }
+      }
+      CHECK(level->add_runs(runs.data(), 3, ratings.data(), g.data(), users.data(), stride, actual.data()) ==
+            ratings.data() + ratings.size());
+      CHECK(actual == expected);
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("a batch step moves both sides along the gradients from before the step", T, float, double) {
   Problem<T> p(21, 17, 7);
   std::vector<T> du(p.user_factors.size()), dv(p.item_factors.size());

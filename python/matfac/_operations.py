@@ -137,7 +137,9 @@ def gradients(
 
     Notes
     -----
-    6F flop a rating, in one pass over the ratings without a copy of them.
+    6F flop a rating, in one pass over the ratings. The second call with the same ``R`` (of the
+    factors' dtype) keeps their pattern by item, some 5 bytes a rating, which makes the calls after
+    it faster; the bits are the same.
     """
     R, dtype, users, items = _reading(R, U, V)
     function = _loss_function(loss, huber_threshold)
@@ -190,7 +192,7 @@ def batch_step(
     """Take one step of gradient descent in place: U -= learning_rate E V, V -= learning_rate Eᵀ U.
 
     Both gradients are taken at the factors before the step. U and V must be C-contiguous and
-    writeable; nothing is copied. Returns the loss before the step.
+    writeable; nothing is copied, but see `gradients`. Returns the loss before the step.
     """
     R, dtype, users, items = _writing(R, U, V)
     rate, count = number("learning_rate", learning_rate), threads(n_threads)

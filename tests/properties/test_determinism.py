@@ -179,6 +179,18 @@ def test_names_of_users_and_items_do_not_matter(solver):
     )
 
 
+@pytest.mark.parametrize("n_factors", [7, 32])
+def test_gradients_asked_for_again_have_the_same_bits(n_factors, dtype):
+    """The second call keeps the ratings' pattern by item, which those after it work with."""
+    p = make_large_problem(n_factors, dtype)
+    first = gradients(p, 1)
+    for n_threads in (2, 1, 8, 2):
+        assert gradients(p, n_threads) == first
+    other = mf.MatrixFactorization(n_factors, solver="batch", dtype=dtype, max_iter=2)
+    assert bits_of(other.fit(p.R)) == bits_of(other.fit(make_large_problem(n_factors, dtype).R))
+    assert gradients(make_large_problem(n_factors, dtype), 2) == first
+
+
 # ---- processes and Python's threads --------------------------------------------------------------
 
 
@@ -198,14 +210,33 @@ def test_python_threads_may_fit_at_the_same_time(solver):
     assert found == [expected] * 3
 
 
+def test_python_threads_may_ask_for_the_same_gradients_at_once():
+    p = make_large_problem(16, "float32")
+    expected = gradients(make_large_problem(16, "float32"), 1)
+    found: list[list[bytes]] = []
+    start = threading.Barrier(4)
+
+    def run() -> None:
+        start.wait()
+        found.extend(gradients(p, 2) for _ in range(5))
+
+    workers = [threading.Thread(target=run) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert found == [expected] * 20
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_works_and_gives_the_same_bits():
     """The parent has used its threads; they do not exist in the child."""
     run_python("""
 import os, signal, numpy as np, matfac as mf
 R = mf.datasets.make_ratings(300, 200, 9000, random_state=0)
+U, V = (np.ones((n, 7), np.float32) for n in R.shape)
 fit = lambda: [mf.MatrixFactorization(7, solver=s, max_iter=2, n_threads=2).fit(R).user_factors_
-               for s in ("als", "sgd", "batch", "ccd")]
+               for s in ("als", "sgd", "batch", "ccd")] + [mf.gradients(R, U, V)[1]]
 before = fit()
 child = os.fork()
 if child == 0:

@@ -215,9 +215,10 @@ print(json.dumps(peak_growth(lambda: model.fit(R))))
     grown = json.loads(run_python(MEASURE + code))
     width = np.dtype(dtype).itemsize
     nnz, row = n_users * per_user, max(64, n_factors * width)
-    # als holds the ratings by item too; batch nothing; sgd its blocks: two 16-bit ids and a value;
-    # ccd the residuals by user and by item, with the users.
-    promised = {"als": 8 + width, "batch": 0, "sgd": 4 + width, "ccd": 4 + 2 * width}[solver]
+    # als holds the ratings by item too; batch two 16-bit ids, and 8 bytes for the eight ratings of
+    # an item in a block here; sgd its blocks: two 16-bit ids and a value; ccd the residuals by user
+    # and by item, with the users.
+    promised = {"als": 8 + width, "batch": 5, "sgd": 4 + width, "ccd": 4 + 2 * width}[solver]
     # Per user and item: the factors and at most five padded copies, and a few numbers beside them.
     beside = (n_users + n_items) * (6 * row + 128)
     assert promised < 24

@@ -60,8 +60,8 @@ using OnIteration = std::function<bool(const Iteration&)>;
 /// Throws InvalidArgument before any work (settings, shapes, empty or malformed ratings) and DivergenceError, with the
 /// iteration and the remedy, when the objective is no longer finite; the factors are then not to be used.
 /// The result depends on the data and the settings alone, never on the number of threads.
-/// Memory beyond the arguments: `als`, `batch` and `ccd` at most 12 bytes a rating (float), `sgd` 8, plus copies of the
-/// factors.
+/// Memory beyond the arguments: `als` and `ccd` at most 12 bytes a rating (float), `sgd` 8, `batch` that of `ItemRuns`
+/// (5 for the usual ratings) and 12 more with losses other than the squared one; plus copies of the factors.
 template <class T>
 MATFAC_API FitReport fit(const RatingsView<T>& train, const Settings& settings, const FactorsView<T>& factors,
                          const RatingsView<T>* eval = nullptr, const OnIteration& on_iteration = {});

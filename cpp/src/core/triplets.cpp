@@ -4,6 +4,7 @@
 
 #include "core/buckets.hpp"
 #include "core/message.hpp"
+#include "core/radix_sort.hpp"
 #include "core/validate.hpp"
 #include "matfac/ratings.hpp"
 
@@ -13,8 +14,6 @@ namespace {
 /// Few enough entries that a bucket and its copy stay in the cache while it is sorted, and so many that there are few
 /// buckets to write to in turn.
 constexpr Index kBucketEntries = 65536;
-/// Digits of the sort within a bucket: two passes for most data, and the counts still stay near.
-constexpr int kDigitBits = 12;
 
 void require_code(const char* side, Code code, Index n, Index position) {
   require(code >= 0 && code < n, side, " code ", code, " at position ", position,
@@ -66,27 +65,6 @@ auto merge(const Entry* first, const Entry* last, Duplicates duplicates) {
   for (const Entry* e = first; e != last; ++e) sum += static_cast<double>(e->value);
   return static_cast<decltype(first->value)>(duplicates == Duplicates::mean ? sum / static_cast<double>(last - first)
                                                                             : sum);
-}
-
-/// A stable sort by the lowest `bits` bits of the key, digit by digit from the lowest; it goes to and fro between
-/// `entries` and `other` and returns the one that holds the result.
-template <class Entry>
-Entry* radix_sort(Entry* entries, Entry* other, Index n, int bits) {
-  const auto falls = [](const Entry& a, const Entry& b) { return a.key > b.key; };
-  if (std::adjacent_find(entries, entries + n, falls) == entries + n) return entries;
-  const int n_digits = (bits + kDigitBits - 1) / kDigitBits;
-  const int digit_bits = (bits + n_digits - 1) / n_digits;
-  const std::size_t mask = (std::size_t{1} << digit_bits) - 1;
-  std::size_t cursors[std::size_t{1} << kDigitBits];
-  for (int shift = 0; shift < bits; shift += digit_bits) {
-    std::fill_n(cursors, mask + 1, std::size_t{0});
-    for (Index i = 0; i < n; ++i) ++cursors[(entries[i].key >> shift) & mask];
-    std::size_t position = 0;
-    for (std::size_t digit = 0; digit <= mask; ++digit) position += std::exchange(cursors[digit], position);
-    for (Index i = 0; i < n; ++i) other[cursors[(entries[i].key >> shift) & mask]++] = entries[i];
-    std::swap(entries, other);
-  }
-  return entries;
 }
 
 /// Writes the sorted entries of a bucket to the result from `position` on, equal pairs merged, and the number of each

@@ -93,11 +93,22 @@ struct LossKernels {
   /// The sum of the losses.
   double (*row_loss)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
                      const T* values, const T* weights, T offset, Index n);
-  /// derivatives[i] = g_i, du += sum g_i v_items[i], total += the losses, one by one. `u` and `du` are rows.
+  /// derivatives[i] = g_i, du += sum g_i v_items[i], total += the sum of the losses. `u` and `du` are rows.
   void (*row_gradient)(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
                        const T* values, const T* weights, T offset, Index n, T* derivatives, T* du, double* total);
   /// One stochastic step for each rating of a block, in order; returns the sum of the losses before each.
   double (*block_sgd)(const PointLoss<T>& loss, const SgdBlock<T>& block);
+};
+
+/// A rating of a block of users: which of the block's users and which of its entries.
+struct LocalRating {
+  std::uint16_t user, entry;
+};
+
+/// An item's ratings in a block of users.
+struct ItemRun {
+  Code item;
+  std::uint32_t count;
 };
 
 /// A row of ALS: its ratings and the rows of the other side that stay fixed, which need no padding.
@@ -212,6 +223,10 @@ struct Kernels {
                         T* out);
   /// The row items[i] of `matrix` += g[i] u, in order.
   void (*add_outer)(const T* g, const T* u, const Code* items, Index n, Index stride, T* matrix);
+  /// For each run: the row `item` of `matrix` += g[entry] times the row `user` of `user_rows`, for its ratings in
+  /// order. The runs' ratings follow each other; returns the end of the last.
+  const LocalRating* (*add_runs)(const ItemRun* runs, Index n_runs, const LocalRating* ratings, const T* g,
+                                 const T* user_rows, Index stride, T* matrix);
   /// What the squared loss along a direction is made of: with e_i = u . v_i + offset - values[i],
   /// a_i = u . dv_i + du . v_i, b_i = du . dv_i and the weights q_i (`weights` may be null: 1), adds sum q e a,
   /// sum q (a^2 + 2 e b), sum q a b, sum q b^2 to sums[0..3].

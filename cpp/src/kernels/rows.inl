@@ -5,7 +5,7 @@ namespace {
 
 // How many ratings ahead the item rows are fetched: they lie anywhere in memory. Rows that are written come later
 // still.
-constexpr Index kAhead = 16, kWrittenAhead = 24;
+constexpr Index kAhead = 16, kWrittenAhead = 24, kRunsAhead = 8;
 
 template <class T>
 MATFAC_INLINE void prefetch_row(const T* p, Index n) {
@@ -24,7 +24,7 @@ struct FourRows {
 
   // products[q] = u . v[q], summed as dot_groups does it.
   template <class Length>
-  MATFAC_INLINE void multiply(const T* u, Length length, T* products) const {
+  MATFAC_INLINE void multiply(const T* u, Length length, Four<T>& products) const {
     Group<T> s[4];
     const Group<T> first = load_group(u);
     for (int q = 0; q < 4; ++q) s[q] = matfac::multiply(first, load_group(v[q]));
@@ -32,63 +32,117 @@ struct FourRows {
       const Group<T> x = load_group(u + f);
       for (int q = 0; q < 4; ++q) s[q] = fma(x, load_group(v[q] + f), s[q]);
     }
-    Four<T> sums;
-    sum_four(s, sums);
-    for (int q = 0; q < 4; ++q) products[q] = sums[q];
+    sum_four(s, products);
   }
 };
 
-// Calls f(i, products, count) for all ratings, four at a time and then one by one: products[q] = u . v of rating i + q.
-template <class T, class Length, class F>
+// Calls four(i, products) for the ratings i to i + 3, and one(i, product) for each that is left: products u . v.
+template <class T, class Length, class OfFour, class OfOne>
 MATFAC_INLINE void each_product(const T* u, const T* item_factors, Index stride, const Code* items, Index n,
-                                Length length, const F& f) {
-  T products[4];
+                                Length length, const OfFour& four, const OfOne& one) {
+  Four<T> products;
   Index i = 0;
   for (; i + 4 <= n; i += 4) {
     for (Index ahead = i + kAhead; ahead < min_index(n, i + kAhead + 4); ++ahead) {
       prefetch_row(item_factors + items[ahead] * stride, length);
     }
     FourRows<T>(item_factors, stride, items + i).multiply(u, length, products);
-    f(i, products, 4);
+    four(i, products);
   }
-  for (; i < n; ++i) {
-    products[0] = dot_groups(u, item_factors + items[i] * stride, length);
-    f(i, products, 1);
-  }
+  for (; i < n; ++i) one(i, dot_groups(u, item_factors + items[i] * stride, length));
 }
 
 template <class T>
 void row_residuals(const T* u, const T* item_factors, Index stride, const Code* items, const T* values, Index n,
                    T* out) {
   with_length<T>(stride, [&](auto length) __attribute__((always_inline)) {
-    each_product(u, item_factors, stride, items, n, length,
-                 [&](Index i, const T* products, int count) __attribute__((always_inline)) {
-                   for (int q = 0; q < count; ++q) out[i + q] = products[q] - values[i + q];
-                 });
+    each_product(
+        u, item_factors, stride, items, n, length,
+        [&](Index i, const Four<T>& products)
+            __attribute__((always_inline)) { store_four<T>(out + i, products - load_four(values + i)); },
+        [&](Index i, T product) __attribute__((always_inline)) { out[i] = product - values[i]; });
   });
 }
 
-// Losses for the loops: at up to four estimates. `derivatives` may be null. With the plain one the loops are compiled
-// for each common length of a row, with the other once: it is for many losses, and compiling takes its time too.
+// SquaredLoss at four estimates: its derivatives g, and totals += its values.
+template <class T>
+MATFAC_INLINE void add_four_squares(const Four<T>& ratings, const Four<T>& estimates, Four<T>& g,
+                                    Four<double>& totals) {
+  g = estimates - ratings;
+  const Four<double> e = __builtin_convertvector(g, Four<double>);
+  totals += 0.5 * e * e;
+}
+
+// Losses for the loops over a row, at estimates: their sum, and where wanted their derivatives. With the plain one the
+// loops are compiled for each common length of a row, with the other once: it is for many losses, and compiling takes
+// its time too.
 struct InlinedSquaredLoss {
   static constexpr bool kIsPlain = true;
+
   template <class T>
   static MATFAC_INLINE double evaluate(const PointLoss<T>&, const T* values, const T* estimates, const T*, int count,
                                        T* derivatives, double total) {
     for (int q = 0; q < count; ++q) {
-      if (derivatives != nullptr) derivatives[q] = SquaredLoss::derivative(values[q], estimates[q]);
+      derivatives[q] = SquaredLoss::derivative(values[q], estimates[q]);
       total += SquaredLoss::value(values[q], estimates[q]);
     }
     return total;
   }
+
+  // Sums of every fourth loss, and of those that are left: one sum would be a chain as long as the row.
+  template <class T, bool kDerivatives>
+  struct Row {
+    MATFAC_INLINE Row(const PointLoss<T>&, const T* values, const T*, T* derivatives)
+        : values_(values), derivatives_(derivatives) {}
+    MATFAC_INLINE void four(Index i, const Four<T>& estimates) {
+      Four<T> g;
+      add_four_squares<T>(load_four(values_ + i), estimates, g, fours_);
+      if constexpr (kDerivatives) store_four<T>(derivatives_ + i, g);
+    }
+    MATFAC_INLINE void one(Index i, T estimate) {
+      if constexpr (kDerivatives) derivatives_[i] = SquaredLoss::derivative(values_[i], estimate);
+      ones_ += SquaredLoss::value(values_[i], estimate);
+    }
+    MATFAC_INLINE double total() const { return ones_ + ((fours_[0] + fours_[1]) + (fours_[2] + fours_[3])); }
+
+   private:
+    const T* values_;
+    T* derivatives_;
+    Four<double> fours_ = {};
+    double ones_ = 0;
+  };
 };
 struct CalledLoss {
   static constexpr bool kIsPlain = false;
+
   template <class T>
   static MATFAC_INLINE double evaluate(const PointLoss<T>& loss, const T* values, const T* estimates, const T* weights,
                                        int count, T* derivatives, double total) {
     return loss.evaluate(values, estimates, weights, count, loss.parameter, derivatives, total);
   }
+
+  template <class T, bool kDerivatives>
+  struct Row {
+    MATFAC_INLINE Row(const PointLoss<T>& loss, const T* values, const T* weights, T* derivatives)
+        : loss_(loss), values_(values), weights_(weights), derivatives_(derivatives) {}
+    MATFAC_INLINE void four(Index i, const Four<T>& estimates) {
+      T each[4];
+      store_four<T>(each, estimates);
+      add(i, each, 4);
+    }
+    MATFAC_INLINE void one(Index i, T estimate) { add(i, &estimate, 1); }
+    MATFAC_INLINE double total() const { return total_; }
+
+   private:
+    MATFAC_INLINE void add(Index i, const T* estimates, int count) {
+      total_ = evaluate(loss_, values_ + i, estimates, weights_ != nullptr ? weights_ + i : nullptr, count,
+                        kDerivatives ? derivatives_ + i : nullptr, total_);
+    }
+    const PointLoss<T>& loss_;
+    const T *values_, *weights_;
+    T* derivatives_;
+    double total_ = 0;
+  };
 };
 
 template <class T, class Loss, class F>
@@ -133,76 +187,158 @@ template <class T, class Loss>
 double row_loss(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
                 const T* values, const T* weights, T offset, Index n) {
   return with_length_for<T, Loss>(stride, [&](auto length) __attribute__((always_inline)) {
-    double total = 0;
-    each_product(u, item_factors, stride, items, n, length,
-                 [&](Index i, const T* products, int count) __attribute__((always_inline)) {
-                   T estimates[4];
-                   for (int q = 0; q < count; ++q) estimates[q] = products[q] + offset;
-                   total = Loss::evaluate(loss, values + i, estimates, weights != nullptr ? weights + i : nullptr,
-                                          count, static_cast<T*>(nullptr), total);
-                 });
-    return total;
+    typename Loss::template Row<T, false> row(loss, values, weights, nullptr);
+    each_product(
+        u, item_factors, stride, items, n, length,
+        [&](Index i, const Four<T>& products) __attribute__((always_inline)) { row.four(i, products + offset); },
+        [&](Index i, T product) __attribute__((always_inline)) { row.one(i, product + offset); });
+    return row.total();
   });
 }
 
-// y += sum_q g[q] x_q, in order.
+// Registers of a row that a loop can hold beside what it needs for four products.
+constexpr Index kHeldRegisters = MATFAC_REGISTER_BYTES == 64 ? 8 : MATFAC_REGISTER_BYTES == 32 ? 4 : 0;
+
+// y + sum g[q] x_q, in order: a row y that is added to while this lives, held in registers where they suffice. Adding
+// to it where it lies is a chain through memory.
 template <class T, class Length>
-MATFAC_INLINE void add_four(const T* g, const T* const (&x)[4], Length length, T* y) {
-  Register<T> scale[4];
-  for (int q = 0; q < 4; ++q) scale[q] = splat(g[q]);
-  for (Index f = 0; f < length; f += kWidth<T>) {
-    Register<T> sum = load_register(y + f);
-    for (int q = 0; q < 4; ++q) sum = fma(scale[q], load_register(x[q] + f), sum);
-    store_register(y + f, sum);
+class RowSum {
+ public:
+  MATFAC_INLINE RowSum(T* y, Length length) : y_(y), length_(length) {
+    if constexpr (kCount > 0) {
+      for (Index k = 0; k < kCount; ++k) held_[k] = load_register(y + k * kWidth<T>);
+    }
   }
-}
+  MATFAC_INLINE ~RowSum() {
+    if constexpr (kCount > 0) {
+      for (Index k = 0; k < kCount; ++k) store_register(y_ + k * kWidth<T>, held_[k]);
+    }
+  }
+  RowSum(const RowSum&) = delete;
+  RowSum& operator=(const RowSum&) = delete;
+
+  MATFAC_INLINE void add_four(const T* g, const T* const (&x)[4]) {
+    Register<T> scale[4];
+    for (int q = 0; q < 4; ++q) scale[q] = splat(g[q]);
+    if constexpr (kCount > 0) {
+      for (int q = 0; q < 4; ++q) {
+        for (Index k = 0; k < kCount; ++k) held_[k] = fma(scale[q], load_register(x[q] + k * kWidth<T>), held_[k]);
+      }
+    } else {
+      for (Index f = 0; f < length_; f += kWidth<T>) {
+        Register<T> sum = load_register(y_ + f);
+        for (int q = 0; q < 4; ++q) sum = fma(scale[q], load_register(x[q] + f), sum);
+        store_register(y_ + f, sum);
+      }
+    }
+  }
+  MATFAC_INLINE void add_one(T g, const T* x) {
+    if constexpr (kCount > 0) {
+      const Register<T> scale = splat(g);
+      for (Index k = 0; k < kCount; ++k) held_[k] = fma(scale, load_register(x + k * kWidth<T>), held_[k]);
+    } else {
+      add_scaled(g, x, y_, length_);
+    }
+  }
+
+ private:
+  static constexpr Index count() {
+    if constexpr (requires { Length::kValue; }) {
+      return Length::kValue <= kHeldRegisters * kWidth<T> ? Length::kValue / kWidth<T> : 0;
+    }
+    return 0;
+  }
+  static constexpr Index kCount = count();
+
+  T* y_;
+  Length length_;
+  Register<T> held_[kCount > 0 ? kCount : 1];
+};
 
 template <class T, class Loss>
 void row_gradient(const PointLoss<T>& loss, const T* u, const T* item_factors, Index stride, const Code* items,
                   const T* values, const T* weights, T offset, Index n, T* derivatives, T* du, double* total) {
   with_length_for<T, Loss>(stride, [&](auto length) __attribute__((always_inline)) {
-    double sum_of_losses = *total;
-    each_product(u, item_factors, stride, items, n, length,
-                 [&](Index i, const T* products, int count) __attribute__((always_inline)) {
-                   T estimates[4];
-                   for (int q = 0; q < count; ++q) estimates[q] = products[q] + offset;
-                   sum_of_losses = Loss::evaluate(loss, values + i, estimates,
-                                                  weights != nullptr ? weights + i : nullptr, count, derivatives + i,
-                                                  sum_of_losses);
-                   if (count == 4) {
-                     add_four(derivatives + i, FourRows<T>(item_factors, stride, items + i).v, length, du);
-                   } else {
-                     add_scaled(derivatives[i], item_factors + items[i] * stride, du, length);
-                   }
-                 });
-    *total = sum_of_losses;
+    typename Loss::template Row<T, true> row(loss, values, weights, derivatives);
+    RowSum<T, decltype(length)> sum(du, length);
+    each_product(
+        u, item_factors, stride, items, n, length,
+        [&](Index i, const Four<T>& products) __attribute__((always_inline)) {
+          row.four(i, products + offset);
+          sum.add_four(derivatives + i, FourRows<T>(item_factors, stride, items + i).v);
+        },
+        [&](Index i, T product) __attribute__((always_inline)) {
+          row.one(i, product + offset);
+          sum.add_one(derivatives[i], item_factors + items[i] * stride);
+        });
+    *total += row.total();
   });
 }
 
-// matrix row of items[i] += g[i] u, for the entries [f, f + kCount registers) of the rows: u's stay in registers.
-template <int kCount, class T>
-MATFAC_INLINE void add_outer_part(const T* g, const T* u, const Code* items, Index n, Index stride, T* matrix) {
-  constexpr Index kLength = kCount * kWidth<T>;
-  Register<T> x[kCount];
-  for (int k = 0; k < kCount; ++k) x[k] = load_register(u + k * kWidth<T>);
-  for (Index i = 0; i < n; ++i) {
-    if (i + kWrittenAhead < n) {
-      const T* const ahead = matrix + items[i + kWrittenAhead] * stride;
-      for (Index f = 0; f < kLength; f += kGroup<T>) __builtin_prefetch(ahead + f, 1);
+template <int n>
+struct Count {
+  static constexpr int kValue = n;
+};
+
+// Calls f(Count, offset) for parts of a row: so many registers, at most eight, from an offset on.
+template <class T, class F>
+MATFAC_INLINE void each_part(Index stride, const F& f) {
+  Index at = 0;
+  const auto parts_of = [&](auto count) __attribute__((always_inline)) {
+    if constexpr (count.kValue % kRegisters == 0) {
+      for (; at + count.kValue * kWidth<T> <= stride; at += count.kValue * kWidth<T>) f(count, at);
     }
-    const Register<T> scale = splat(g[i]);
-    T* const y = matrix + items[i] * stride;
-    for (int k = 0; k < kCount; ++k) {
-      store_register(y + k * kWidth<T>, fma(scale, x[k], load_register(y + k * kWidth<T>)));
-    }
-  }
+  };
+  parts_of(Count<8>{});
+  parts_of(Count<4>{});
+  parts_of(Count<2>{});
+  parts_of(Count<1>{});
 }
 
 template <class T>
 void add_outer(const T* g, const T* u, const Code* items, Index n, Index stride, T* matrix) {
-  Index f = 0;
-  for (; f + 8 * kWidth<T> <= stride; f += 8 * kWidth<T>) add_outer_part<8>(g, u + f, items, n, stride, matrix + f);
-  for (; f < stride; f += kGroup<T>) add_outer_part<kRegisters>(g, u + f, items, n, stride, matrix + f);
+  each_part<T>(stride, [&](auto count, Index at) __attribute__((always_inline)) {
+    constexpr int kCount = count.kValue;
+    Register<T> x[kCount];
+    for (int k = 0; k < kCount; ++k) x[k] = load_register(u + at + k * kWidth<T>);
+    for (Index i = 0; i < n; ++i) {
+      if (i + kWrittenAhead < n) {
+        const T* const ahead = matrix + items[i + kWrittenAhead] * stride + at;
+        for (Index f = 0; f < kCount * kWidth<T>; f += kGroup<T>) __builtin_prefetch(ahead + f, 1);
+      }
+      const Register<T> scale = splat(g[i]);
+      T* const y = matrix + items[i] * stride + at;
+      for (int k = 0; k < kCount; ++k) {
+        store_register(y + k * kWidth<T>, fma(scale, x[k], load_register(y + k * kWidth<T>)));
+      }
+    }
+  });
+}
+
+template <class T>
+const LocalRating* add_runs(const ItemRun* runs, Index n_runs, const LocalRating* ratings, const T* g,
+                            const T* user_rows, Index stride, T* matrix) {
+  for (Index r = 0; r < n_runs; ++r) {
+    if (r + kRunsAhead < n_runs) {
+      const T* const ahead = matrix + runs[r + kRunsAhead].item * stride;
+      for (Index f = 0; f < stride; f += kGroup<T>) __builtin_prefetch(ahead + f, 1);
+    }
+    T* const row = matrix + runs[r].item * stride;
+    const LocalRating* const end = ratings + runs[r].count;
+    each_part<T>(stride, [&](auto count, Index at) __attribute__((always_inline)) {
+      constexpr int kCount = count.kValue;
+      Register<T> y[kCount];
+      for (int k = 0; k < kCount; ++k) y[k] = load_register(row + at + k * kWidth<T>);
+      for (const LocalRating* rating = ratings; rating != end; ++rating) {
+        const Register<T> scale = splat(g[rating->entry]);
+        const T* const u = user_rows + rating->user * stride + at;
+        for (int k = 0; k < kCount; ++k) y[k] = fma(scale, load_register(u + k * kWidth<T>), y[k]);
+      }
+      for (int k = 0; k < kCount; ++k) store_register(row + at + k * kWidth<T>, y[k]);
+    });
+    ratings = end;
+  }
+  return ratings;
 }
 
 // The estimate of a pair along a direction is product + t slope + t^2 square.

@@ -167,9 +167,7 @@ class SgdSteps {
     const T* const values = block_.values + i;
     const Four<T> ratings = {values[0], values[strip], values[2 * strip], values[3 * strip]};
     if constexpr (Loss::kIsPlain) {
-      g = estimates - ratings;  // SquaredLoss, of four
-      const auto e = __builtin_convertvector(g, Four<double>);
-      totals_ += 0.5 * e * e;
+      add_four_squares<T>(ratings, estimates, g, totals_);
     } else {
       Four<T> weights;
       if (block_.weights != nullptr) {

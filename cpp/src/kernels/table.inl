@@ -41,6 +41,7 @@ const Kernels<T>& MATFAC_LEVEL_TABLE() {
        point_loss<T, SquaredHingeLoss>()},
       &row_residuals<T>,
       &add_outer<T>,
+      &add_runs<T>,
       &row_line_terms<T>,
       &row_line_estimates<T>,
       &accumulate_row<T>,

@@ -328,6 +328,17 @@ struct FourOf<double> {
 template <class T>
 using Four = typename FourOf<T>::type;
 
+template <class T>
+MATFAC_INLINE Four<T> load_four(const T* p) {
+  Four<T> x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+template <class T>
+MATFAC_INLINE void store_four(T* p, const Four<T>& x) {
+  __builtin_memcpy(p, &x, sizeof x);
+}
+
 // The sums of four groups, each added as sum() does it. By reference: how a vector of 32 bytes is passed depends on the
 // level.
 template <class T>
@@ -392,7 +403,8 @@ template <class T>
 struct FixedLength {
   template <int kGroups>
   struct Constant {
-    constexpr operator Index() const { return kGroups * kGroup<T>; }
+    static constexpr Index kValue = kGroups * kGroup<T>;
+    constexpr operator Index() const { return kValue; }
   };
 };
 template <class T, class F>

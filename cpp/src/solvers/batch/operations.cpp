@@ -6,6 +6,7 @@
 #include "core/validate.hpp"
 #include "matfac/settings.hpp"
 #include "solvers/batch/gradient_pass.hpp"
+#include "solvers/batch/item_runs.hpp"
 #include "solvers/resolve.hpp"
 
 namespace matfac {
@@ -64,14 +65,16 @@ double loss(const RatingsView<T>& ratings, MatrixView<const T> user_factors, Mat
 template <class T>
 double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors, MatrixView<const T> item_factors,
                  MatrixView<T> user_gradient, MatrixView<T> item_gradient, int n_threads, const LossFunction& function,
-                 std::span<T> derivatives) {
+                 std::span<T> derivatives, const ItemRuns* runs) {
   require_factors(ratings, user_factors, item_factors);
   require_shape("user_gradient", user_gradient, user_factors.rows, user_factors.cols);
   require_shape("item_gradient", item_gradient, item_factors.rows, item_factors.cols);
   if (!derivatives.empty()) require_length("derivatives", derivatives, ratings.nnz());
+  if (runs != nullptr) require_runs_of(runs->impl(), ratings);
   const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads, Access::anywhere);
   PaddedMatrix<T> user_out(user_gradient, n_threads), item_out(item_gradient, n_threads, Access::anywhere);
-  const GradientPass<T> pass(ratings, loops_for(ratings, function, n_threads), users.stride(), n_threads);
+  const GradientPass<T> pass(ratings, loops_for(ratings, function, n_threads), users.stride(), n_threads,
+                             runs != nullptr ? &runs->impl() : nullptr);
   const double total = pass(users, items, T(0), user_out.data(), item_out.data(),
                             derivatives.empty() ? nullptr : derivatives.data());
   user_out.write_back(n_threads);
@@ -97,13 +100,13 @@ T pair_gradients(T rating, std::span<const T> user_row, std::span<const T> item_
 
 template <class T>
 double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, MatrixView<T> item_factors,
-                  double learning_rate, int n_threads) {
+                  double learning_rate, int n_threads, const ItemRuns* runs) {
   require(std::isfinite(learning_rate), "learning_rate must be finite, not ", learning_rate);
   require_factors(ratings, user_factors, item_factors);
   AlignedBuffer<T> user_gradient(user_factors.size()), item_gradient(item_factors.size());
-  const double total = gradients<T>(ratings, user_factors, item_factors,
-                                    {user_gradient.data(), user_factors.rows, user_factors.cols},
-                                    {item_gradient.data(), item_factors.rows, item_factors.cols}, n_threads);
+  const double total = gradients<T>(
+      ratings, user_factors, item_factors, {user_gradient.data(), user_factors.rows, user_factors.cols},
+      {item_gradient.data(), item_factors.rows, item_factors.cols}, n_threads, {}, {}, runs);
   const T rate = static_cast<T>(learning_rate);
   const auto descend = [&](MatrixView<T> x, const T* gradient) {
     parallel_chunks(x.size(), 1 << 16, n_threads, [&](Index begin, Index end, int) {
@@ -121,9 +124,10 @@ double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, Mat
   template MATFAC_API double loss(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, int,                \
                                   const LossFunction&);                                                                \
   template MATFAC_API double gradients(const RatingsView<T>&, MatrixView<const T>, MatrixView<const T>, MatrixView<T>, \
-                                       MatrixView<T>, int, const LossFunction&, std::span<T>);                         \
+                                       MatrixView<T>, int, const LossFunction&, std::span<T>, const ItemRuns*);        \
   template MATFAC_API T pair_gradients(T, std::span<const T>, std::span<const T>, std::span<T>, std::span<T>);         \
-  template MATFAC_API double batch_step(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, int);
+  template MATFAC_API double batch_step(const RatingsView<T>&, MatrixView<T>, MatrixView<T>, double, int,              \
+                                        const ItemRuns*);
 MATFAC_INSTANTIATE(float)
 MATFAC_INSTANTIATE(double)
 #undef MATFAC_INSTANTIATE

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "solvers/batch/gradient_pass.hpp"
+#include "solvers/batch/item_runs.hpp"
 #include "solvers/batch/rating_mass.hpp"
 #include "solvers/batch/side.hpp"
 #include "solvers/solvers.hpp"
@@ -19,7 +20,8 @@ class Problem {
         mass_(rating_mass(task.train, settings_.loss, task.moments.deviation)),
         users_(task.factors.user_factors, task.factors.user_biases, terms(true), settings_.n_threads),
         items_(task.factors.item_factors, task.factors.item_biases, terms(false), settings_.n_threads),
-        pass_(task.train, loops_, users_.stride(), settings_.n_threads) {}
+        runs_(task.train, settings_.n_threads),
+        pass_(task.train, loops_, users_.stride(), settings_.n_threads, &runs_.impl()) {}
 
  protected:
   /// Both sides' gradients of loss and smooth penalty; returns the loss.
@@ -71,6 +73,9 @@ class Problem {
 
  protected:
   SideOf<T> users_, items_;
+
+ private:
+  ItemRuns runs_;
   GradientPass<T> pass_;
 };
 
