@@ -14,6 +14,7 @@
 #include "kernels/cholesky.inl"
 #include "kernels/gram.inl"
 #include "kernels/row_solution.inl"
+#include "kernels/lane_systems.inl"
 #include "kernels/row_batch.inl"
 #include "kernels/coordinate_descent.inl"
 #include "kernels/conjugate_gradient.inl"

@@ -33,10 +33,10 @@ class ExactRows {
       } else if (has_few_ratings(problem)) {
         few.push_back(row);
       } else {
-        add(row, problem, problem_of, scratch);
+        add(row, problem, scratch);
       }
     }
-    finish(problem_of, scratch);
+    finish(scratch);
     // Alike in size, since the largest decides what a batch costs.
     std::stable_sort(few.begin(), few.end(), [](const Row& a, const Row& b) { return a.ratings.n < b.ratings.n; });
     for (std::size_t k = 0; k < few.size(); ++k) {
@@ -50,8 +50,8 @@ class ExactRows {
         problem.next_codes = few[k + 1].ratings.codes;
         problem.n_next = few[k + 1].ratings.n;
       }
-      add(few[k], problem, problem_of, scratch);
-      if (k + 1 == few.size()) finish(problem_of, scratch);
+      add(few[k], problem, scratch);
+      if (k + 1 == few.size()) finish(scratch);
     }
   }
 
@@ -102,24 +102,23 @@ class ExactRows {
     scratch.in_batch.clear();
   }
 
-  template <class ProblemOf>
-  void add(const Row& row, RowProblem<T> problem, const ProblemOf& problem_of, Scratch<T>& scratch) const {
-    prepare(row, scratch, problem);
-    kernels_.add_to_batch(scratch.batch, problem, row.factors, row.bias, scratch.panels.data());
-    scratch.in_batch.push_back(row);
-    if (scratch.batch.n == kernels_.batch_rows(scratch.batch.size)) finish(problem_of, scratch);
+  void add(const Row& row, const RowProblem<T>& problem, Scratch<T>& scratch) const {
+    RowProblem<T> prepared = problem;
+    prepare(row, scratch, prepared);
+    kernels_.add_to_batch(scratch.batch, prepared, row.factors, row.bias, scratch.panels.data());
+    scratch.in_batch.push_back({row, problem});
+    if (scratch.batch.n == kernels_.batch_rows(scratch.batch.size)) finish(scratch);
   }
 
   /// Solves the batch and empties it.
-  template <class ProblemOf>
-  void finish(const ProblemOf& problem_of, Scratch<T>& scratch) const {
+  void finish(Scratch<T>& scratch) const {
     auto& batch = scratch.batch;
     kernels_.solve_batch(batch);
     for (Index s = 0; s < batch.n; ++s) {
-      const Row& row = scratch.in_batch[static_cast<std::size_t>(s)];
+      const auto& [row, problem] = scratch.in_batch[static_cast<std::size_t>(s)];
       RowTask<T>& task = batch.rows[s];
       if (task.failed < 0 && method_.minima == nullptr) continue;
-      task.problem = problem_of(row);
+      task.problem = problem;
       prepare(row, scratch, task.problem);  // its terms have made room for the next row's
       complete(row, task, batch.by_ratings, scratch);
     }

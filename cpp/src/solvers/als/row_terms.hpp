@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/aligned.hpp"
@@ -32,8 +33,9 @@ template <class T>
 struct Scratch {
   AlignedBuffer<T> system, panels, batch_memory, cg_workspace;
   std::vector<T> weights, values, estimates, linear;
-  std::vector<TargetRow<T>> rows, few, in_batch;
+  std::vector<TargetRow<T>> rows, few;
   RowBatch<T> batch;
+  std::vector<std::pair<TargetRow<T>, RowProblem<T>>> in_batch;  ///< and the problems as their ratings are
   const Code* fetched = nullptr;
 };
 
