@@ -38,7 +38,7 @@ class GradientPass {
         n_threads_(n_threads),
         runs_(runs),
         blocks_(runs != nullptr ? runs->users : user_blocks(ratings)),
-        rows_(group_blocks(blocks_, ratings.offsets)) {
+        rows_(group_blocks(blocks_, ratings)) {
     const Index nnz = ratings.nnz();
     // Enough segments that no thread waits long for another; the result does not depend on their number.
     const int threads = resolve_threads(n_threads);
@@ -80,8 +80,8 @@ class GradientPass {
   }
 
  private:
-  // Ratings of a row block, and the least of a segment. Items' gradients that another thread has written come from its
-  // cache, once a row block: large ones save more than they cost.
+  // Ratings of a row block at most, and the least of a segment. Items' gradients that another thread has written come
+  // from its cache, once a row block: large ones save more than they cost, while there are enough for the threads.
   static constexpr Index kRowBlock = 1 << 18, kLeastSegment = 1 << 15;
 
   static constexpr Index kCleared = 1 << 18;  // entries of a matrix that a thread clears at a time
@@ -136,12 +136,14 @@ class GradientPass {
   };
 
   // The first block of each row block, and the end.
-  static std::vector<Index> group_blocks(const std::vector<Index>& users, const Index* offsets) {
+  static std::vector<Index> group_blocks(const std::vector<Index>& users, const PatternView& pattern) {
+    const Index* const offsets = pattern.offsets;
     std::vector<Index> first{0};
     const auto n_blocks = static_cast<Index>(users.size()) - 1;
+    const Index most = std::min(pattern.nnz() / kWantedBlocks, kRowBlock);  // or one block
     for (Index b = 1; b < n_blocks; ++b) {
       const Index begin = users[static_cast<std::size_t>(first.back())], end = users[static_cast<std::size_t>(b) + 1];
-      if (offsets[end] - offsets[begin] > kRowBlock || end - begin > kMostBlockUsers) first.push_back(b);
+      if (offsets[end] - offsets[begin] > most || end - begin > kMostBlockUsers) first.push_back(b);
     }
     if (n_blocks > 0) first.push_back(n_blocks);
     return first;

@@ -10,8 +10,8 @@
 namespace matfac {
 namespace {
 
-// Ratings of a block: what 16 bits can number; and blocks enough for the threads where there are few ratings.
-constexpr Index kMostEntries = (Index{1} << 16) - 1, kLeastEntries = 1 << 15, kWantedBlocks = 64;
+// Ratings of a block at most: what 16 bits can number, and fewer where there are few in all.
+constexpr Index kMostEntries = (Index{1} << 16) - 1, kLeastEntries = 1 << 15;
 
 struct Keyed {
   std::uint32_t key;  // the item

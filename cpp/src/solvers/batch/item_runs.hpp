@@ -10,6 +10,8 @@ namespace matfac {
 
 /// Users of a block at most: their factors are to stay in a cache.
 constexpr Index kMostBlockUsers = 1 << 13;
+/// So many blocks, or more, where there are few ratings: enough for the threads.
+constexpr Index kWantedBlocks = 64;
 
 /// Blocks of users: block b is [result[b], result[b + 1]). A block of more than one user has less than 2^16 ratings, so
 /// that 16 bits number both in it. The cut depends on the offsets alone. O(blocks log n_users).
