@@ -88,7 +88,8 @@ TEST_CASE("settings come back from a file bit for bit, whatever the locale") {
   CHECK(found.seed == 18446744073709551615u);
   CHECK(found.subspace_size == Index{1} << 40);
   const auto defaults = entries_of(Settings());
-  for (const auto& [name, text] : entries) {  // or else a setting that is not kept would not be noticed
+  for (const auto& entry : entries) {  // or else a setting that is not kept would not be noticed
+    const std::string &name = entry.first, &text = entry.second;
     const bool may_agree = name == "biases" || name == "nonnegative" || name == "confidence_scale" ||
                            name == "estimator" || name.back() == '_';
     CHECK_MESSAGE((may_agree || text != defaults.at(name)), name);
