@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -194,38 +195,33 @@ def test_gradients_asked_for_again_have_the_same_bits(n_factors, dtype):
 # ---- processes and Python's threads --------------------------------------------------------------
 
 
-def test_python_threads_may_fit_at_the_same_time(solver):
-    p = make_large_problem(7, "float32")
-    expected = bits_of(fit(p, solver, 2))
-    found: list[list[bytes]] = []
+def in_threads(n_workers: int, work: Callable[[], Any]) -> list[Any]:
+    """What `work` returns in each of so many threads of Python, which begin together."""
+    start = threading.Barrier(n_workers)
+    found: list[Any] = []
 
     def run() -> None:
-        found.append(bits_of(fit(p, solver, 2)))
+        start.wait()
+        found.append(work())
 
-    workers = [threading.Thread(target=run) for _ in range(3)]
+    workers = [threading.Thread(target=run) for _ in range(n_workers)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert found == [expected] * 3
+    return found
+
+
+def test_python_threads_may_fit_at_the_same_time(solver):
+    p = make_large_problem(7, "float32")
+    expected = bits_of(fit(p, solver, 2))
+    assert in_threads(3, lambda: bits_of(fit(p, solver, 2))) == [expected] * 3
 
 
 def test_python_threads_may_ask_for_the_same_gradients_at_once():
     p = make_large_problem(16, "float32")
     expected = gradients(make_large_problem(16, "float32"), 1)
-    found: list[list[bytes]] = []
-    start = threading.Barrier(4)
-
-    def run() -> None:
-        start.wait()
-        found.extend(gradients(p, 2) for _ in range(5))
-
-    workers = [threading.Thread(target=run) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert found == [expected] * 20
+    assert in_threads(4, lambda: [gradients(p, 2) for _ in range(5)]) == [[expected] * 5] * 4
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
