@@ -53,10 +53,11 @@ class MATFAC_API ItemRuns {
 /// Overwrites `user_gradient` (n_users x F) with E V and `item_gradient` (n_items x F) with E^T U; returns L. With
 /// another loss E holds its derivatives at the estimates (each times the rating's weight, if there are weights). E
 /// itself is written to `derivatives` (nnz entries, aligned with the entries of R), unless that is empty. With `runs`
-/// of the same pattern (others are refused) it is faster and gives the same bits. Cost: 6F flop a rating, one pass over
-/// the ratings. Memory beyond the result: a number for each of at most some 260 000 ratings and a row for each of their
-/// users (at most 8192) a thread, and copies of matrices whose F is not a multiple of 64 bytes or (the items') whose
-/// data do not begin at one.
+/// of the same pattern it is faster and gives the same bits; runs whose shape or numbers of ratings differ are refused,
+/// those of other items in the same numbers are not noticed and give a wrong `item_gradient`. What is written must not
+/// share memory with what is read. Cost: 6F flop a rating, one pass over the ratings. Memory beyond the result: a
+/// number for each of at most some 260 000 ratings and a row for each of their users (at most 8192) a thread, and
+/// copies of matrices whose F is not a multiple of 64 bytes or (the items') whose data do not begin at one.
 template <class T>
 MATFAC_API double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
                             MatrixView<const T> item_factors, MatrixView<T> user_gradient, MatrixView<T> item_gradient,

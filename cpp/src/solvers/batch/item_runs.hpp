@@ -30,7 +30,7 @@ struct ItemRuns::Impl {
 };
 
 /// Throws InvalidArgument unless `runs` fits the pattern: afterwards whatever it says lies within the pattern's arrays,
-/// even if it was made of other ratings.
+/// even if it was made of other ratings. Their items are not compared, which would cost part of what the runs save.
 void require_runs_of(const ItemRuns::Impl& runs, const PatternView& pattern);
 
 }  // namespace matfac
