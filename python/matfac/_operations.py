@@ -192,7 +192,8 @@ def batch_step(
     """Take one step of gradient descent in place: U -= learning_rate E V, V -= learning_rate Eᵀ U.
 
     Both gradients are taken at the factors before the step. U and V must be C-contiguous and
-    writeable; nothing is copied, but see `gradients`. Returns the loss before the step.
+    writeable; nothing is copied, but see `gradients`. Returns the loss before the step. A rate that is too
+    large leaves factors that are not finite, and then a loss that is not: nobody looks at it here.
     """
     R, dtype, users, items = _writing(R, U, V)
     rate, count = number("learning_rate", learning_rate), threads(n_threads)
@@ -216,7 +217,8 @@ def sgd_epoch(
     ``seed`` and ``epoch`` (see `sgd_order`); ratings that share no user and no item are worked on
     in parallel, and the result is that of the serial order, bit for bit.
 
-    Returns the sum of the pairs' losses, each measured just before its step.
+    Returns the sum of the pairs' losses, each measured just before its step; it is not finite when
+    a rate that is too large has left factors that are not.
     """
     R, dtype, users, items = _writing(R, U, V)
     rate = number("learning_rate", learning_rate)
