@@ -139,7 +139,8 @@ def gradients(
     -----
     6F flop a rating, in one pass over the ratings. The second call with the same ``R`` (of the
     factors' dtype) keeps their pattern by item, some 5 bytes a rating, which makes the calls after
-    it faster; the bits are the same.
+    it faster; the bits are the same. From then on the pattern must not change in the memory that
+    ``R`` was made from: items changed there are seen in one of the gradients only.
     """
     R, dtype, users, items = _reading(R, U, V)
     function = _loss_function(loss, huber_threshold)
@@ -192,8 +193,9 @@ def batch_step(
     """Take one step of gradient descent in place: U -= learning_rate E V, V -= learning_rate Eᵀ U.
 
     Both gradients are taken at the factors before the step. U and V must be C-contiguous and
-    writeable; nothing is copied, but see `gradients`. Returns the loss before the step. A rate that is too
-    large leaves factors that are not finite, and then a loss that is not: nobody looks at it here.
+    writeable; nothing is copied, but see `gradients`. Returns the loss before the step. A rate that
+    is too large leaves factors that are not finite, and then a loss that is not: nobody looks at
+    it here.
     """
     R, dtype, users, items = _writing(R, U, V)
     rate, count = number("learning_rate", learning_rate), threads(n_threads)

@@ -49,7 +49,8 @@ class Ratings(RatingsBase):
 
     *Copies.* `from_csr` and `from_csr_arrays` read arrays of the right dtype and layout where they
     lie and issue a `CopyWarning` when they cannot. The arrays that the properties return are
-    read-only views. Whoever changes the memory that was passed in changes the ratings.
+    read-only views. Whoever changes the memory that was passed in changes the ratings
+    (of which `gradients` may have kept the pattern: change values only).
 
     *Limits.* Fewer than 2**31 users and items; any number of ratings.
     """
