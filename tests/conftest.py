@@ -32,6 +32,17 @@ SIZES = (1, 7, 16, 33, 100, 128, 130)
 #: More than this machine may have: the result must not depend on it either.
 THREADS = (1, 2, 3, 8)
 SOLVERS = ("als", "sgd", "batch", "ccd")
+#: The losses of single ratings that each solver fits, as docs/choosing.md has them.
+_SMOOTH = ("squared", "huber", "kullback_leibler", "logistic", "squared_hinge")
+POINTWISE = {
+    "als": ("squared", "absolute", "huber", "logistic", "squared_hinge"),
+    "sgd": (*_SMOOTH, "absolute", "hinge"),
+    "batch": _SMOOTH,
+    "ccd": ("squared",),
+}
+#: Those of labels, 1 and -1.
+LABELS = ("logistic", "hinge", "squared_hinge")
+
 
 #: How far a native result may be from its float64 twin, by operation and dtype.
 #:

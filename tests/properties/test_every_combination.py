@@ -13,18 +13,10 @@ import numpy as np
 import pytest
 
 import matfac as mf
-from conftest import assert_near, bits, model_of, ratings_from_mask
+from conftest import LABELS, POINTWISE, assert_near, bits, model_of, ratings_from_mask
 from matfac import reference
 
-SMOOTH = ("squared", "huber", "kullback_leibler", "logistic", "squared_hinge")
-#: What docs/choosing.md says of pointwise losses.
-POINTWISE = {
-    "als": ("squared", "absolute", "huber", "logistic", "squared_hinge"),
-    "sgd": (*SMOOTH, "absolute", "hinge"),
-    "batch": SMOOTH,
-    "ccd": ("squared",),
-}
-#: And of those of choices.
+#: What docs/choosing.md says of losses of choices; conftest.POINTWISE has the others.
 OF_CHOICES = {"als": ("implicit_squared",), "sgd": ("bpr", "warp"), "batch": (), "ccd": ()}
 CELLS = [(solver, loss) for solver, losses in POINTWISE.items() for loss in losses]
 CELLS_OF_CHOICES = [(solver, loss) for solver, losses in OF_CHOICES.items() for loss in losses]
@@ -37,7 +29,6 @@ REGULARIZERS: dict[str, dict[str, Any]] = {
     "both": {"regularization": 0.3, "l1_regularization": 0.1},
     "per side": {"regularization": (0.4, 0.1), "l1_regularization": (0.0, 0.2)},
 }
-LABELS = ("logistic", "hinge", "squared_hinge")
 N_FACTORS, HUBER_THRESHOLD = 5, 0.75
 
 each_regularizer = pytest.mark.parametrize("regularizer", REGULARIZERS)

@@ -13,7 +13,7 @@
 
 namespace matfac {
 
-/// Both gradients and the loss in one pass over the ratings, without a transposed copy of them.
+/// Both gradients and the loss in one pass over the ratings.
 ///
 /// The ratings are walked as a grid of row blocks (users) x segments of items by a wavefront. A thread that comes to a
 /// row block first takes the derivatives G of its ratings and its users' gradient G V, which reads the items' rows and
@@ -24,8 +24,8 @@ namespace matfac {
 /// registers for all of its ratings there. Without, it goes by user.
 ///
 /// The order of the additions is that of a serial loop, to an item's row by user, to a user's row by item: it depends
-/// on the ratings alone, with and without runs. Beside the gradients it takes a number for each rating of a row block,
-/// for each thread.
+/// on the ratings alone, with and without runs. Beside the gradients it takes a number for each rating of a row block
+/// and a copy of its users' factors, for each thread.
 template <class T>
 class GradientPass {
  public:
@@ -67,7 +67,7 @@ class GradientPass {
           auto& state = states[static_cast<std::size_t>(thread)];
           const Index item_end = segments_[static_cast<std::size_t>(segment) + 1];
           for (auto& block : state.blocks) {
-            if (block.runs != nullptr && !block.runs->runs.empty()) {
+            if (block.runs != nullptr) {
               add_runs(state, block, item_end, item_gradient);
             } else {
               add_users(state, block, item_end, item_gradient);
@@ -114,8 +114,9 @@ class GradientPass {
       cursors.clear();
       for (auto b = static_cast<std::size_t>(first_block); b < static_cast<std::size_t>(last_block); ++b) {
         BlockState block{pass.blocks_[b], pass.blocks_[b + 1]};
-        if (pass.runs_ != nullptr) block.runs = &pass.runs_->blocks[b];
-        if (block.runs == nullptr || block.runs->runs.empty()) {
+        if (pass.runs_ != nullptr && !pass.runs_->blocks[b].runs.empty()) {
+          block.runs = &pass.runs_->blocks[b];
+        } else {
           block.cursor = static_cast<Index>(cursors.size());
           cursors.insert(cursors.end(), offsets + block.first, offsets + block.last);
         }
