@@ -16,7 +16,9 @@ namespace matfac::bindings {
 class KeptRuns {
  public:
   const ItemRuns* get(const PatternView& pattern, int n_threads) {
-    if (const ItemRuns* const runs = made_.load(std::memory_order_acquire)) return runs;
+    if (const ItemRuns* const runs = made_.load(std::memory_order_acquire)) {
+      return runs->matches(pattern) ? runs : nullptr;  // the offsets may be a caller's array too
+    }
     const std::unique_lock lock(making_, std::try_to_lock);
     if (!lock.owns_lock() || !std::exchange(asked_, true)) return nullptr;
     if (runs_ == nullptr) {

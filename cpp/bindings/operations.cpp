@@ -12,31 +12,10 @@ namespace {
 using namespace py::literals;
 
 template <class T>
-bool overlap(MatrixView<const T> a, MatrixView<const T> b) {
-  return a.data < b.data + b.size() && b.data < a.data + a.size();
-}
-
-/// A vector as a matrix of one row.
-template <class T>
-MatrixView<const T> as_matrix(std::span<const T> values) {
-  return {values.data(), 1, static_cast<Index>(values.size())};
-}
-
-template <class T>
-std::span<const T> values_of(const RatingsView<T>& ratings) {
-  return {ratings.values, static_cast<std::size_t>(ratings.nnz())};
-}
-
-template <class T>
 void bound_residuals(const BoundRatings<T>& ratings, const Array<T>& user_factors, const Array<T>& item_factors,
                      Array<T> out, int n_threads) {
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const auto result = mutable_vector(out, "out");
-  const auto target = as_matrix<T>(result);
-  if (overlap<T>(target, users) || overlap<T>(target, items) ||
-      overlap<T>(target, as_matrix<T>(values_of(ratings.view)))) {
-    throw InvalidArgument("out must not share memory with the factors or the ratings: give an array of its own");
-  }
   const py::gil_scoped_release release;
   residuals<T>(ratings.view, users, items, result, n_threads);
 }
@@ -58,16 +37,7 @@ double bound_gradients(const BoundRatings<T>& ratings, const Array<T>& user_fact
   const auto users = matrix(user_factors, "user_factors"), items = matrix(item_factors, "item_factors");
   const auto user_out = mutable_matrix(user_gradient, "user_gradient");
   const auto item_out = mutable_matrix(item_gradient, "item_gradient");
-  if (overlap<T>(user_out, users) || overlap<T>(user_out, items) || overlap<T>(item_out, users) ||
-      overlap<T>(item_out, items) || overlap<T>(user_out, item_out)) {
-    throw InvalidArgument("out must not share memory with the factors or with itself: give arrays of its own");
-  }
   const auto all = derivatives ? mutable_vector(*derivatives, "derivatives") : std::span<T>();
-  const auto found = as_matrix<T>(all);
-  if (overlap<T>(found, users) || overlap<T>(found, items) || overlap<T>(found, user_out) ||
-      overlap<T>(found, item_out) || overlap<T>(found, as_matrix<T>(values_of(ratings.view)))) {
-    throw InvalidArgument("derivatives must not share memory with another argument: give an array of its own");
-  }
   const py::gil_scoped_release release;
   return gradients<T>(ratings.view, users, items, user_out, item_out, n_threads, function, all,
                       ratings.runs->get(ratings.view, n_threads));

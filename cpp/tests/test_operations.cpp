@@ -179,6 +179,53 @@ TEST_CASE_TEMPLATE("gradients with runs have the bits of those without", T, floa
   }
 }
 
+TEST_CASE_TEMPLATE("runs of other items are not used", T, float, double) {
+  Ratings<T> ratings = make_uneven_ratings<T>();
+  const ItemRuns runs(ratings.view());
+  CHECK(runs.matches(ratings.view()));
+  const Index F = 5;
+  const auto U = make_factors<T>(ratings.n_users, F, 3), V = make_factors<T>(ratings.n_items, F, 4);
+  const auto all = [&](const ItemRuns* given) {
+    std::vector<T> result(U.size() + V.size());
+    gradients<T>(ratings, {U.data(), ratings.n_users, F}, {V.data(), ratings.n_items, F},
+                 {result.data(), ratings.n_users, F}, {result.data() + U.size(), ratings.n_items, F}, 2, {}, {}, given);
+    return result;
+  };
+  const auto before = all(&runs);
+  // One item in the middle of each user's: to a neighbour where no other rating has it.
+  for (Index n = 0; n < ratings.n_users; n += 7) {
+    const auto middle = static_cast<std::size_t>((ratings.offsets[n] + ratings.offsets[n + 1]) / 2);
+    if (static_cast<Index>(middle) + 1 >= ratings.offsets[n + 1]) continue;
+    if (ratings.items[middle] + 1 < ratings.items[middle + 1]) ++ratings.items[middle];
+  }
+  const auto after = all(&runs);
+  CHECK(after != before);
+  CHECK(after == all(nullptr));
+}
+
+TEST_CASE("results do not go to memory that is read") {
+  Problem<float> p(6, 6, 6);
+  std::vector<float> du(36), dv(36), e(p.ratings.items.size());
+  const auto at = [](std::vector<float>& values) { return as_matrix(values, 6, 6); };
+  const auto ask = [&](MatrixView<float> user_gradient, MatrixView<float> item_gradient, std::span<float> derivatives) {
+    return refusal(
+        [&] { gradients<float>(p.ratings, p.U(), p.V(), user_gradient, item_gradient, 1, {}, derivatives); });
+  };
+  const auto n = e.size();
+  gradients<float>(p.ratings, p.U(), p.V(), at(du), at(dv), 1, {}, e);
+  CHECK(contains(ask(at(p.user_factors), at(dv), e), "user_gradient must not share memory with user_factors"));
+  CHECK(contains(ask(at(du), at(p.user_factors), e), "item_gradient must not share memory with user_factors"));
+  CHECK(contains(ask(at(du), at(du), e), "user_gradient must not share memory with item_gradient"));
+  CHECK(contains(ask(at(du), at(dv), std::span(dv).first(n)), "derivatives must not share memory with item_gradient"));
+  CHECK(contains(ask(at(du), at(dv), p.ratings.values), "derivatives must not share memory with R"));
+  CHECK(contains(refusal([&] { residuals<float>(p.ratings, p.U(), p.V(), std::span(p.item_factors).first(n)); }),
+                 "out must not share memory with item_factors"));
+  for (const auto& step : {refusal([&] { batch_step<float>(p.ratings, at(du), at(du), 0.1); }),
+                           refusal([&] { sgd_epoch<float>(p.ratings, at(du), at(du), 0.1); })}) {
+    CHECK(contains(step, "user_factors must not share memory with item_factors"));
+  }
+}
+
 TEST_CASE("runs of other ratings are refused, and so are runs that were moved from") {
   Problem<float> p(37, 29, 7);
   std::vector<float> du(p.user_factors.size()), dv(p.item_factors.size());

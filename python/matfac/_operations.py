@@ -139,8 +139,7 @@ def gradients(
     -----
     6F flop a rating, in one pass over the ratings. The second call with the same ``R`` (of the
     factors' dtype) keeps their pattern by item, some 5 bytes a rating, which makes the calls after
-    it faster; the bits are the same. From then on the pattern must not change in the memory that
-    ``R`` was made from: items changed there are seen in one of the gradients only.
+    it faster; the bits are the same.
     """
     R, dtype, users, items = _reading(R, U, V)
     function = _loss_function(loss, huber_threshold)
@@ -266,8 +265,6 @@ def _writing(
     n_factors = _n_factors(U)
     users = writable_factors(U, (R.n_users, n_factors), "U")
     items = writable_factors(V, (R.n_items, n_factors), "V")
-    if np.may_share_memory(users, items):
-        raise ValueError("U and V must not share memory: both are updated in place")
     return R, dtype, users, items
 
 

@@ -49,8 +49,7 @@ class Ratings(RatingsBase):
 
     *Copies.* `from_csr` and `from_csr_arrays` read arrays of the right dtype and layout where they
     lie and issue a `CopyWarning` when they cannot. The arrays that the properties return are
-    read-only views. Whoever changes the memory that was passed in changes the ratings
-    (of which `gradients` may have kept the pattern: change values only).
+    read-only views. Whoever changes the memory that was passed in changes the ratings.
 
     *Limits.* Fewer than 2**31 users and items; any number of ratings.
     """

@@ -36,6 +36,28 @@ def test_ratings_are_the_arrays_they_were_made_from(dtype):
     assert mf.residuals(R, U, V).tolist() == [0, 1, 0]
 
 
+def test_a_pattern_that_changes_in_place_is_not_the_one_kept(dtype):
+    n_users, n_items = 400, 300
+    offsets = np.arange(0, 120 * n_users + 1, 120)
+    items = np.tile(np.arange(0, 240, 2, dtype=np.int32), n_users)
+    values = np.ones(len(items), dtype)
+    R = mf.Ratings.from_csr_arrays(offsets, items, values, n_items)
+    rng = np.random.default_rng(0)
+    U, V = (rng.normal(size=(n, 8)).astype(dtype) for n in R.shape)
+    asked = [mf.gradients(R, U, V)[1] for _ in range(3)]  # the second call makes what is kept
+    assert all(np.array_equal(asked[0], other) for other in asked)
+    items[7 * 120 + 60] += 1
+    fresh = mf.Ratings.from_csr_arrays(offsets, items.copy(), values, n_items)
+    dU, dV = mf.gradients(R, U, V)
+    assert not np.array_equal(dV, asked[0])
+    for found, expected in zip((dU, dV), mf.gradients(fresh, U, V), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    offsets[1] += 1
+    items[120] = 250
+    fresh = mf.Ratings.from_csr_arrays(offsets.copy(), items.copy(), values, n_items)
+    np.testing.assert_array_equal(mf.gradients(R, U, V)[1], mf.gradients(fresh, U, V)[1])
+
+
 def test_ratings_keep_the_arrays_alive(dtype):
     offsets, items = np.array([0, 1000]), np.arange(1000, dtype=np.int32)
     values = np.ones(1000, dtype)

@@ -34,7 +34,7 @@ MATFAC_API double loss(const RatingsView<T>& ratings, MatrixView<const T> user_f
 /// The pattern of ratings a second time, by item within blocks of users: for those who ask for the gradients of the
 /// same ratings more than once. Memory: 4 bytes a rating and 8 for each item of a block (some 65 000 ratings), 5 bytes
 /// a rating for the usual ones. To make it, O(nnz), parallel, takes about as long as one call. It keeps no pointer to
-/// the pattern. Safe to use from several threads at once.
+/// the pattern. Where its items have changed since, it is not used. Safe to use from several threads at once.
 class MATFAC_API ItemRuns {
  public:
   /// The pattern must be well-formed (`validate`).
@@ -42,6 +42,9 @@ class MATFAC_API ItemRuns {
   ItemRuns(ItemRuns&&) noexcept;
   ItemRuns& operator=(ItemRuns&&) noexcept;
   ~ItemRuns();
+
+  /// Whether the pattern has the shape and the numbers of ratings of the one that these were made of.
+  bool matches(const PatternView& pattern) const;
 
   struct Impl;
   const Impl& impl() const;  ///< for the library itself
@@ -53,11 +56,10 @@ class MATFAC_API ItemRuns {
 /// Overwrites `user_gradient` (n_users x F) with E V and `item_gradient` (n_items x F) with E^T U; returns L. With
 /// another loss E holds its derivatives at the estimates (each times the rating's weight, if there are weights). E
 /// itself is written to `derivatives` (nnz entries, aligned with the entries of R), unless that is empty. With `runs`
-/// of the same pattern it is faster and gives the same bits; runs whose shape or numbers of ratings differ are refused,
-/// those of other items in the same numbers are not noticed and give a wrong `item_gradient`. What is written must not
-/// share memory with what is read. Cost: 6F flop a rating, one pass over the ratings. Memory beyond the result: a
-/// number for each of at most some 260 000 ratings and a row for each of their users (at most 8192) a thread, and
-/// copies of matrices whose F is not a multiple of 64 bytes or (the items') whose data do not begin at one.
+/// of the same pattern it is faster and gives the same bits; runs that do not fit are refused. What is written must not
+/// share memory with what is read (InvalidArgument). Cost: 6F flop a rating, one pass over the ratings. Memory beyond
+/// the result: a number for each of at most some 260 000 ratings and a row for each of their users (at most 8192) a
+/// thread, and copies of matrices whose F is not a multiple of 64 bytes or (the items') whose data do not begin at one.
 template <class T>
 MATFAC_API double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
                             MatrixView<const T> item_factors, MatrixView<T> user_gradient, MatrixView<T> item_gradient,

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
+#include <initializer_list>
 #include <span>
 
 #include "core/message.hpp"
@@ -37,6 +39,31 @@ void require_shape(const char* name, const MatrixView<T>& matrix, Index rows, In
 template <class T>
 void require_length(const char* name, std::span<T> values, Index length) {
   require(static_cast<Index>(values.size()) == length, name, " has ", values.size(), " entries, expected ", length);
+}
+
+/// An argument's memory, by the argument's name.
+template <class T>
+struct NamedMemory {
+  const char* name;
+  std::span<const T> entries;
+
+  NamedMemory(const char* argument, std::span<const T> memory) : name(argument), entries(memory) {}
+  NamedMemory(const char* argument, MatrixView<const T> matrix)
+      : name(argument), entries(matrix.data, static_cast<std::size_t>(matrix.size())) {}
+  NamedMemory(const char* argument, const RatingsView<T>& ratings)
+      : name(argument), entries(ratings.values, static_cast<std::size_t>(ratings.nnz())) {}
+};
+
+/// Refuses to write to memory that is another argument's too.
+template <class T>
+void require_apart(const NamedMemory<T>& written, std::initializer_list<NamedMemory<T>> others) {
+  const std::less<const T*> before;  // of any two pointers
+  const auto end = [](std::span<const T> entries) { return entries.data() + entries.size(); };
+  for (const NamedMemory<T>& other : others) {
+    const bool apart = !before(written.entries.data(), end(other.entries)) ||
+                       !before(other.entries.data(), end(written.entries));
+    require(apart, written.name, " must not share memory with ", other.name, ": give an array of its own");
+  }
 }
 
 /// Refuses numbers that are not finite; `rule` ends the message.

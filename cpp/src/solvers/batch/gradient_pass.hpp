@@ -80,6 +80,14 @@ class GradientPass {
   }
 
  private:
+  // Whether a block has runs, of the items that it has now: whoever lends us arrays may change them between two calls.
+  bool has_its_runs(std::size_t b) const {
+    const auto& block = runs_->blocks[b];
+    if (block.runs.empty()) return false;
+    const auto n_ratings = static_cast<Index>(block.ratings.size());
+    return fingerprint(ratings_.items + block.start, n_ratings) == block.fingerprint;
+  }
+
   // Ratings of a row block at most, and the least of a segment. Items' gradients that another thread has written come
   // from its cache, once a row block: large ones save more than they cost, while there are enough for the threads.
   static constexpr Index kRowBlock = 1 << 18, kLeastSegment = 1 << 15;
@@ -114,7 +122,7 @@ class GradientPass {
       cursors.clear();
       for (auto b = static_cast<std::size_t>(first_block); b < static_cast<std::size_t>(last_block); ++b) {
         BlockState block{pass.blocks_[b], pass.blocks_[b + 1]};
-        if (pass.runs_ != nullptr && !pass.runs_->blocks[b].runs.empty()) {
+        if (pass.runs_ != nullptr && pass.has_its_runs(b)) {
           block.runs = &pass.runs_->blocks[b];
         } else {
           block.cursor = static_cast<Index>(cursors.size());

@@ -1,6 +1,7 @@
 #include "solvers/batch/item_runs.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "core/buckets.hpp"
 #include "core/message.hpp"
@@ -28,6 +29,7 @@ void sort_block(const PatternView& pattern, Index first, Index last, Workspace& 
   const Index start = pattern.offsets[first], n = pattern.offsets[last] - start;
   block.start = start;
   if (last - first == 1) return;
+  block.fingerprint = fingerprint(pattern.items + start, n);
   auto& [entries, other] = workspace;
   entries.resize(static_cast<std::size_t>(n));
   other.resize(static_cast<std::size_t>(n));
@@ -86,7 +88,8 @@ const ItemRuns::Impl& ItemRuns::impl() const {
   return *impl_;
 }
 
-void require_runs_of(const ItemRuns::Impl& runs, const PatternView& pattern) {
+bool ItemRuns::matches(const PatternView& pattern) const {
+  const Impl& runs = impl();
   bool fits = runs.n_users == pattern.n_users && runs.n_items == pattern.n_items && runs.users == user_blocks(pattern);
   for (std::size_t b = 0; fits && b < runs.blocks.size(); ++b) {
     const auto& block = runs.blocks[b];
@@ -95,7 +98,28 @@ void require_runs_of(const ItemRuns::Impl& runs, const PatternView& pattern) {
     fits = block.start == pattern.offsets[first] &&
            (last - first == 1 || static_cast<Index>(block.ratings.size()) == n);
   }
-  require(fits, "the item runs are of other ratings: make them from the pattern that they are used with");
+  return fits;
+}
+
+// A polynomial in an odd number for each of several lanes, modulo 2^32: what no step forgets, the last one holds.
+std::uint64_t fingerprint(const Code* items, Index n) {
+  constexpr Index kLanes = 32;
+  constexpr std::uint32_t kFactor = 0x915f77f5;
+  std::array<std::uint32_t, kLanes> lanes{};
+  Index i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (Index lane = 0; lane < kLanes; ++lane) {
+      auto& value = lanes[static_cast<std::size_t>(lane)];
+      value = value * kFactor + static_cast<std::uint32_t>(items[i + lane]);
+    }
+  }
+  for (; i < n; ++i) {
+    auto& value = lanes[static_cast<std::size_t>(i % kLanes)];
+    value = value * kFactor + static_cast<std::uint32_t>(items[i]);
+  }
+  std::uint64_t all = 0;
+  for (const std::uint32_t value : lanes) all = all * 0xd1342543de82ef95 + value;
+  return all;
 }
 
 }  // namespace matfac
