@@ -54,6 +54,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def runtime_info() -> dict[str, Any]:
     """Return what this process runs on.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from matfac._ratings import Ratings
 
 CACHE_LINE = 64  # bytes
+_CODES = re.compile(r"at entry \d+ \(user code (\d+), item code (\d+)\)")
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -41,19 +45,17 @@ def as_ratings(data: object, what: str = "ratings") -> Ratings:
     )
 
 
-def factor_dtype(user_factors: object, item_factors: object) -> np.dtype[Any]:
+def factor_dtype(U: object, V: object) -> np.dtype[Any]:
     """Return the common dtype of two factor matrices: float32 or float64, the same for both."""
     dtypes: list[np.dtype[Any]] = []
-    for name, array in (("user_factors", user_factors), ("item_factors", item_factors)):
+    for name, array in (("U", U), ("V", V)):
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
         if array.dtype not in FLOATS:
             raise TypeError(f"{name}: expected float32 or float64, got dtype {array.dtype}")
         dtypes.append(array.dtype)
     if dtypes[0] != dtypes[1]:
-        raise TypeError(
-            f"user_factors are {dtypes[0]} and item_factors {dtypes[1]}; they must be the same"
-        )
+        raise TypeError(f"U is {dtypes[0]} and V is {dtypes[1]}; they must be the same")
     return dtypes[0]
 
 
@@ -135,6 +137,20 @@ def as_native(ratings: Ratings, dtype: np.dtype[Any]) -> Any:
     which overload of the core's functions is meant; hence ``Any``.
     """
     return ratings.astype(dtype)._native
+
+
+@contextmanager
+def raw_ids(ratings: Ratings) -> Iterator[None]:
+    """Make the core's complaints about a rating name its raw ids: the core knows codes only."""
+    try:
+        yield
+    except ValueError as error:
+        found = _CODES.search(str(error))
+        if found is None:
+            raise
+        user, item = ratings.user_ids[int(found[1])], ratings.item_ids[int(found[2])]
+        ids = f"of user {user.item()!r} and item {item.item()!r}"
+        raise type(error)(_CODES.sub(lambda _: ids, str(error))) from None
 
 
 def seed_from(random_state: object, what: str = "random_state") -> int:

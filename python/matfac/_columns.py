@@ -36,6 +36,12 @@ _KNOWN_NAMES = {
 }
 
 
+#: What programs write above the numbers of rows, which nobody wants for users.
+_ROW_NUMBERS = {"", "index", "unnamed0", "level0", "indexlevel0", "rownames"}
+#: Said where a table of pairs has no ratings.
+WITHOUT_RATINGS = "rating=False if each row says only who has chosen what"
+
+
 def choose_columns(
     names: Sequence[object] | None, n_columns: int, wanted: Mapping[str, Choice]
 ) -> Roles:
@@ -43,7 +49,8 @@ def choose_columns(
 
     Explicit choices come first, then names in any spelling. What is still missing is taken by
     position when there are exactly as many columns as roles (with or without the timestamp) and the
-    order user, item, rating, timestamp does not contradict what is known.
+    order user, item, rating, timestamp does not contradict what is known; a column of row numbers
+    is never taken so.
 
     Parameters
     ----------
@@ -109,17 +116,17 @@ def _position_of(
     places = [] if names is None else [at for at, name in enumerate(names) if name == choice]
     if len(places) > 1:
         raise ValueError(
-            f"{role}={choice!r}: several columns have this name; {_list_of(names, n_columns)}"
+            f"{role}={choice!r}: several columns have this name. {_list_of(names, n_columns)}"
         )
     if places:
         return places[0]
     if isinstance(choice, str):
         raise ValueError(
-            f"{role}={choice!r}: there is no such column; {_list_of(names, n_columns)}"
+            f"{role}={choice!r}: there is no such column. {_list_of(names, n_columns)}"
         )
     if not 0 <= choice < n_columns:
         raise ValueError(
-            f"{role}={choice}: positions are 0 .. {n_columns - 1}; {_list_of(names, n_columns)}"
+            f"{role}={choice}: positions are 0 .. {n_columns - 1}. {_list_of(names, n_columns)}"
         )
     return choice
 
@@ -151,11 +158,17 @@ def _fill_by_position(
     order = {len(required): required, len(with_times): with_times}.get(n_columns, [])
     contradicted = any(role in order and order.index(role) != at for role, at in roles.items())
     clash = any(order.index(role) in roles.values() for role in missing) if order else True
-    if not order or contradicted or clash:
+    numbered = names is not None and any(
+        _plain(names[order.index(role)]) in _ROW_NUMBERS for role in missing if role in order
+    )
+    if not order or contradicted or clash or numbered:
+        remedy = f"{', '.join(f'{role}=...' for role in missing)} (a name, or a position from 0)"
+        if missing == ["rating"]:
+            remedy = f"{remedy}, or {WITHOUT_RATINGS}"
+        why = ": the first seems to hold row numbers" if numbered else ""
         raise ValueError(
-            f"cannot tell which column is the {' and which the '.join(missing)}; choose with "
-            f"{', '.join(f'{role}=...' for role in missing)} (a name, or a position from 0). "
-            f"{_list_of(names, n_columns)}"
+            f"cannot tell which column is the {' and which the '.join(missing)}{why}; choose with "
+            f"{remedy}. {_list_of(names, n_columns)}"
         )
     for role in missing:
         roles[role] = order.index(role)

@@ -114,7 +114,7 @@ class MatrixFactorization(Estimator):
         Where the factors start: ``(U, V)``, or ``(U, V, user_biases, item_biases)``, are copied.
     init_std : float or None
         Standard deviation of the random start. None: chosen by the loss and the ratings; ½ √(s / F)
-        for ``"squared"``.
+        for ``"squared"``. 0 leaves all factors at 0: only biases are fitted.
     dtype : {"float32", "float64"}
         Of the factors and of the arithmetic.
     n_threads : int

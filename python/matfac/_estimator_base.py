@@ -18,6 +18,7 @@ from matfac._coerce import (
     integer,
     number,
     per_side,
+    raw_ids,
     seed_from,
     threads,
 )
@@ -149,9 +150,9 @@ class Estimator(Parameters, FactorModel):
             return not any(answer is False for answer in answers)
 
         try:
-            report = _core.fit(
-                as_native(train, dtype), settings, *factors, eval_native, on_iteration
-            )
+            native = as_native(train, dtype)
+            with raw_ids(train):
+                report = _core.fit(native, settings, *factors, eval_native, on_iteration)
         finally:
             progress.close()
         self._keep(train, factors, report, params, with_eval=held_out is not None)

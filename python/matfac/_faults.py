@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from matfac._ids import MAX_ID_LENGTH, shorten
 from matfac._sniffing import TextLayout, is_blank, is_number, split_line
 from matfac._values import as_times
+
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 
 
 def find_fault(
@@ -64,7 +67,8 @@ def _fault_of_number(field: str, role: str, dtype: np.dtype[Any]) -> str:
     if not field:
         return f"the {role} is missing"
     if not is_number(field):
-        return f"the {role} {shorten(field)} is not a number"
+        hint = " (decimals have a point)" if _DECIMAL_COMMA.fullmatch(field) else ""
+        return f"the {role} {shorten(field)} is not a number{hint}"
     if not math.isfinite(float(field)):
         return f"the {role} {field!r} is not finite"
     if abs(float(field)) > float(np.finfo(dtype).max):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from matfac._columns import Choice, Roles, choose_columns, describe_column
 from matfac._values import TimeArray, as_times
+from matfac._warnings import warn_user
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -49,9 +50,10 @@ def take_columns(frame: Any, roles: Roles, must_have_times: bool) -> FrameColumn
         try:
             times = as_times(_to_numpy(columns["timestamp"], "timestamp"))
         except (ValueError, TypeError) as error:
+            fault = f"column {columns['timestamp'].name!r} holds no times: {error}"
             if must_have_times:
-                name = columns["timestamp"].name
-                raise ValueError(f"column {name!r} holds no times: {error}") from None
+                raise ValueError(fault) from None
+            warn_user(f"{fault}. The ratings are without times", UserWarning)
             del columns["timestamp"]
     return FrameColumns(
         _ids_of(columns["user"], "user"),
@@ -61,6 +63,19 @@ def take_columns(frame: Any, roles: Roles, must_have_times: bool) -> FrameColumn
         {role: describe_column(roles[role], names) for role in columns},
         _to_numpy(columns["weight"], "weight") if "weight" in columns else None,
     )
+
+
+def in_columns(message: str, names: Mapping[str, str | int]) -> str:
+    """Return a message about an argument of `from_arrays` as one about the column that it was."""
+    for what, role in (
+        ("users", "user"),
+        ("items", "item"),
+        ("values", "rating"),
+        ("weights", "weight"),
+    ):
+        if role in names and message.startswith(f"{what}: "):
+            return f"column {names[role]!r}{message.removeprefix(what)}"
+    return message
 
 
 def _table(frame: Any) -> nw.DataFrame[Any]:
@@ -74,6 +89,9 @@ def _table(frame: Any) -> nw.DataFrame[Any]:
             "collect it first (frame.collect())" if lazy else "pass a pandas, polars or Arrow frame"
         )
         raise TypeError(f"expected a data frame, got {type(frame).__name__}; {remedy}") from None
+    except ValueError as error:  # narwhals' own class, of columns with one name
+        text = " ".join(str(error).split())
+        raise ValueError(f"the data frame cannot be read: {text}; rename its columns") from None
 
 
 def _ids_of(column: nw.Series[Any], role: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matfac import _core, _ids
-from matfac._coerce import as_native, as_ratings, integer, threads
+from matfac._coerce import as_native, as_ratings, integer, raw_ids, threads
 from matfac._filters import Pattern, pattern_of, union
 from matfac._ids import CodeArray, IdArray
 from matfac._ratings import Ratings
@@ -100,7 +100,9 @@ class FactorModel:
         -------
         Ranking : ids and scores, shapes (len(users), n), or (at most n,) for a single user
             An unknown user gets what suits everybody (by item biases), with a warning;
-            `recommend_new` ranks for new users by their ratings.
+            `recommend_new` ranks for new users by their ratings. Where fewer than n items are left,
+            the list of a single user is shorter, and rows for several users end with the score
+            -inf and the id -1 or ``""``: by the score they are told from an item of that id.
 
         Notes
         -----
@@ -378,18 +380,19 @@ class FactorModel:
         dtype = self.item_factors_.dtype
         factors = np.zeros((ratings.n_users, self.item_factors_.shape[1]), dtype)
         biases = None if self.item_biases_ is None else np.zeros(ratings.n_users, dtype)
-        _core.fold_in(
-            self.item_factors_,
-            self.item_biases_,
-            self.global_mean_,
-            self._fold_in_settings(),
-            as_native(ratings, dtype),
-            factors,
-            biases,
-            n_threads,
-            self.user_factors_,
-            self.user_biases_,
-        )
+        with raw_ids(ratings):
+            _core.fold_in(
+                self.item_factors_,
+                self.item_biases_,
+                self.global_mean_,
+                self._fold_in_settings(),
+                as_native(ratings, dtype),
+                factors,
+                biases,
+                n_threads,
+                self.user_factors_,
+                self.user_biases_,
+            )
         return factors, biases
 
     def _ranking(self, codes: CodeArray, scores: NDArray[Any], shape: tuple[int, ...]) -> Ranking:

@@ -21,6 +21,7 @@ from matfac._coerce import (
     native_ratings,
     number,
     output_array,
+    raw_ids,
     read_factors,
     seed_from,
     threads,
@@ -100,7 +101,9 @@ def loss(
     """
     R, dtype, users, items = _reading(R, U, V)
     function = _loss_function(loss, huber_threshold)
-    return float(_core.loss(native_ratings(R, dtype), users, items, threads(n_threads), *function))
+    native, count = native_ratings(R, dtype), threads(n_threads)
+    with raw_ids(R):
+        return float(_core.loss(native, users, items, count, *function))
 
 
 def gradients(
@@ -143,7 +146,9 @@ def gradients(
     """
     R, dtype, users, items = _reading(R, U, V)
     function = _loss_function(loss, huber_threshold)
-    given = (None, None) if out is None else tuple(out)
+    given = (None, None) if out is None else out
+    if not isinstance(given, tuple | list):
+        raise TypeError(f"out: expected a pair of arrays, got {type(given).__name__}")
     if len(given) != 2:
         raise ValueError(f"out must be a pair of arrays, got {len(given)}")
     user_out = output_array(given[0], users.shape, dtype, "out[0]")
@@ -151,7 +156,8 @@ def gradients(
     if derivatives is not None:
         derivatives = output_array(derivatives, (R.nnz,), dtype, "derivatives")
     native, count = native_ratings(R, dtype), threads(n_threads)
-    _core.gradients(native, users, items, user_out, item_out, count, *function, derivatives)
+    with raw_ids(R):
+        _core.gradients(native, users, items, user_out, item_out, count, *function, derivatives)
     return user_out, item_out
 
 

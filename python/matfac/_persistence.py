@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -46,6 +47,9 @@ _STRINGS = ("solver", "loss", "row_solver", "negatives", "stop_reason_")
 
 def save(model: Estimator, path: str | os.PathLike[str], include_seen: bool) -> None:
     """Write a fitted model; see `Estimator.save`."""
+    folder = os.path.dirname(os.fspath(path)) or os.curdir
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder to save in", folder)
     entries = {k: v for k, v in model._fitted_params.items() if k not in _NOT_KEPT}
     entries = {k: v for k, v in entries.items() if v is not None or k not in _STRINGS}
     entries[_CLASS] = next(name for name, cls in _classes().items() if isinstance(model, cls))
@@ -71,7 +75,9 @@ def load(
     """Load a model that `MatrixFactorization.save`, `ImplicitFactorization.save` or C++ wrote.
 
     The file is mapped: the factors are read-only views of it, nothing is copied, and processes that
-    load the same file share its memory. Nothing in it is executed.
+    load the same file share its memory. Nothing in it is executed. Replace such a file, as `save`
+    does, and never write into it: the models that have mapped it would change, and a process that
+    reads beyond the end of a file that was cut is killed.
 
     Parameters
     ----------

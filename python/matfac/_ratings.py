@@ -248,8 +248,8 @@ class Ratings(RatingsBase):
             in any spelling (``user_id``, ``userId``, ``movieId``, ``artistID``, ``rating``,
             ``weight``, ...), and else, when there are exactly three or four columns, taken in the
             order user, item, rating, timestamp. ``rating=False`` makes every rating 1;
-            ``timestamp=False`` leaves times out. A guessed timestamp column that holds no times is
-            left out.
+            ``timestamp=False`` leaves times out. A guessed timestamp column that does not hold a
+            time in each row is left out, with a warning.
         weight : str or int, optional
             The column of the weights. It is never guessed: a column of that name mostly holds the
             ratings themselves.
@@ -264,7 +264,7 @@ class Ratings(RatingsBase):
         TypeError
             Not a data frame, or a lazy one.
         """
-        from matfac._frames import columns_of
+        from matfac._frames import columns_of, in_columns
 
         columns = columns_of(
             frame,
@@ -276,15 +276,18 @@ class Ratings(RatingsBase):
                 "weight": weight,
             },
         )
-        return cls.from_arrays(
-            columns.users,
-            columns.items,
-            columns.values,
-            weights=columns.weights,
-            timestamps=columns.times,
-            duplicates=duplicates,
-            dtype=dtype,
-        )
+        try:
+            return cls.from_arrays(
+                columns.users,
+                columns.items,
+                columns.values,
+                weights=columns.weights,
+                timestamps=columns.times,
+                duplicates=duplicates,
+                dtype=dtype,
+            )
+        except (ValueError, TypeError) as error:
+            raise type(error)(in_columns(str(error), columns.names)) from None
 
     @classmethod
     def read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import lzma
 import os
 import re
@@ -9,7 +10,7 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from matfac._ids import CodeArray, IdArray, StringEncoder, encode
 from matfac._sniffing import N_LINES, TextLayout, sniff, split_line
 from matfac._triplets import Triplets
 from matfac._values import TimeArray, as_times, as_values, as_weights
+from matfac._warnings import warn_user
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,13 @@ _CHUNK_ROWS = 1 << 20
 _PARQUET_ENDINGS = (".parquet", ".pq")
 _FORMATS = ("text", "csv", "tsv", "parquet")
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+#: With which some encodings begin; the longer ones first.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _SEPARATOR_NAMES = {
     "\t": "tabs",
     ",": "commas",
@@ -106,12 +115,11 @@ def read_triplets(path: str | os.PathLike[str], options: ReadOptions) -> tuple[T
         raise ValueError(
             f"format={options.format!r} is unknown; choose one of {', '.join(map(repr, _FORMATS))}"
         )
-    # pandas would take some names for addresses; what is read here is a file.
-    file = Path(name).expanduser()
-    if not file.exists():
-        raise FileNotFoundError(f"there is no file {name!r} (looked from {os.getcwd()!r})")
-    if file.is_dir():
-        raise IsADirectoryError(f"{name!r} is a folder; pass a file in it")
+    try:
+        " ".encode(options.encoding)
+    except LookupError as error:
+        raise ValueError(f"encoding={options.encoding!r}: {error}") from None
+    file = existing_file(name)
     with _rereadable(file) as source:
         if options.format == "parquet" or (
             options.format is None and file.suffix.lower() in _PARQUET_ENDINGS
@@ -119,6 +127,16 @@ def read_triplets(path: str | os.PathLike[str], options: ReadOptions) -> tuple[T
             return _read_parquet(source, name, options)
         with _named_errors(name, options):
             return _read_text(source, name, options)
+
+
+def existing_file(name: str) -> Path:
+    """Return the path of a file. pandas would take some names for addresses."""
+    file = Path(name).expanduser()
+    if not file.exists():
+        raise FileNotFoundError(f"there is no file {name!r} (looked from {os.getcwd()!r})")
+    if file.is_dir():
+        raise IsADirectoryError(f"{name!r} is a folder; pass a file in it")
+    return file
 
 
 @contextmanager
@@ -160,6 +178,7 @@ def _read_parquet(file: Path, name: str, options: ReadOptions) -> tuple[Triplets
     ratings = as_values(values, options.dtype, lambda at: f"row {at} (from 0) of {name}")
     guess = ReadGuess(name, "parquet", None, True, columns.names)
     triplets = Triplets(user_ids, item_ids, users, items, ratings, columns.times)
+    triplets.place = _place_in(name)
     if columns.weights is not None:
         triplets.weights = as_weights(
             columns.weights, ratings.dtype, lambda at: f"row {at} (from 0) of {name}"
@@ -173,9 +192,10 @@ def _named_errors(name: str, options: ReadOptions) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
+        likely = next((e for mark, e in _MARKS.items() if error.object.startswith(mark)), "latin-1")
         raise ValueError(
-            f"{name}: this is not text in {options.encoding!r} ({error}); pass encoding='latin-1' "
-            "or the encoding that it has, or check that it is a text file"
+            f"{name}: this is not text in {options.encoding!r} ({error}); pass "
+            f"encoding={likely!r} or the encoding that it has, or check that it is a text file"
         ) from None
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(
@@ -204,14 +224,25 @@ def _read_text(file: Path, name: str, options: ReadOptions) -> tuple[Triplets, R
     parsed = _parse_or_explain(file, layout, options, first_lines)
     if parsed is None:
         # The fault is in a timestamp column that was only a guess: do without.
+        column = describe_column(layout.roles["timestamp"], layout.names)
         roles = {role: at for role, at in layout.roles.items() if role != "timestamp"}
         layout = TextLayout(
             layout.separator, layout.n_fields, layout.names, layout.first_data_line, roles
         )
         parsed = _parse_or_explain(file, layout, options, first_lines)
         assert parsed is not None
+        warn_user(
+            f"{name}: column {column!r} does not hold a time in each line. The ratings are "
+            "without times",
+            UserWarning,
+        )
+    parsed.place = _place_in(name)
     columns = {role: describe_column(at, layout.names) for role, at in layout.roles.items()}
     return parsed, ReadGuess(name, "text", layout.separator, layout.names is not None, columns)
+
+
+def _place_in(name: str) -> Callable[[int], str]:
+    return lambda at: f"rating {at + 1:,} of {name}"
 
 
 def _parse_or_explain(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matfac._columns import Choice, Roles, choose_columns, recognises
+from matfac._columns import WITHOUT_RATINGS, Choice, Roles, choose_columns, recognises
 from matfac._ids import shorten
 
 #: How many lines are looked at.
@@ -88,10 +88,11 @@ def sniff(
         )
     if n_fields < n_least:
         needed = "user and item" if n_least == 2 else "user, item and rating"
+        pairs = f", or {WITHOUT_RATINGS}" if n_fields == 2 else ""
         number, line = numbered[0]
         raise ValueError(
             f"line {number}: too few columns, {n_fields} where {needed} are needed: "
-            f"{shorten(line)}; pass separator=... if the columns are separated otherwise"
+            f"{shorten(line)}; pass separator=... if the columns are separated otherwise{pairs}"
         )
     first_data_line = numbered[0][0] if names is None else numbered[0][0] + 1
     roles = choose_columns(names, n_fields, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -30,6 +31,7 @@ class Triplets:
     values: ValueArray
     times: TimeArray | None = None
     weights: ValueArray | None = None  # of the values' dtype
+    place: Callable[[int], str] = "position {}".format  # of a triplet, for messages
 
 
 def check_duplicates_policy(duplicates: str | None) -> None:
@@ -157,17 +159,16 @@ def _report(
     user = triplets.user_ids[triplets.users[first]].item()
     item = triplets.item_ids[triplets.items[first]].item()
     pair = (
-        f"user {user!r} rated item {item!r} at position {first} ({triplets.values[first]:g}) and "
-        f"again at position {second} ({triplets.values[second]:g})"
+        f"user {user!r} rated item {item!r} at {triplets.place(first)} "
+        f"({triplets.values[first]:g}) and again at {triplets.place(second)} "
+        f"({triplets.values[second]:g})"
     )
+    repeat = f"{n_duplicates:,} {'rating repeats' if n_duplicates == 1 else 'ratings repeat'}"
     choices = "duplicates='first', 'last', 'mean' or 'sum'"
     if duplicates == "error":
-        raise ValueError(
-            f"{n_duplicates:,} ratings repeat a (user, item) pair: {pair}; drop them, or choose "
-            f"{choices}"
-        )
+        raise ValueError(f"{repeat} a (user, item) pair: {pair}; drop them, or choose {choices}")
     warn_user(
-        f"{n_duplicates:,} ratings repeat a (user, item) pair and the last of each was kept: "
+        f"{repeat} a (user, item) pair and the last of each was kept: "
         f"{pair}; say what you want with {choices} or 'error'",
         DuplicateRatingsWarning,
     )

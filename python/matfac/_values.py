@@ -18,6 +18,9 @@ ValueArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 TimeArray: TypeAlias = NDArray[Any]
 
 
+_REMEDY = "pass numbers (of text astype('float32') makes them, if decimals have a point)"
+
+
 def as_values(
     values: object,
     dtype: DTypeLike | None,
@@ -81,7 +84,10 @@ def as_weights(
 
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return ``dtype`` as a dtype if it is float32 or float64; refuse any other."""
-    result = np.dtype(dtype)
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = np.dtype(object)
     if result not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype={dtype!r}: ratings are stored as 'float32' or 'float64'")
     return result
@@ -125,7 +131,7 @@ def _numbers(array: NDArray[Any], describe: Callable[[int], str], what: str) -> 
             "say what True and False are worth (astype('float32') makes them ratings of 1 and 0, "
             "and a rating of 0 is not the same as no rating)"
             if array.dtype.kind == "b"
-            else "pass numbers"
+            else _REMEDY
         )
         noun = what.removesuffix("s").replace("value", "rating")
         raise TypeError(f"{what}: {shown} is of dtype {array.dtype}, which is no {noun}; {remedy}")
@@ -150,7 +156,7 @@ def _number(value: Any) -> float:
         raise ValueError("is missing; drop that rating")
     is_number = isinstance(value, Real | Decimal | np.integer | np.floating)
     if isinstance(value, bool) or not is_number:  # to Python a bool is an integer
-        raise TypeError(f"is of type {type(value).__name__}, not a number")
+        raise TypeError(f"is of type {type(value).__name__}, not a number; {_REMEDY}")
     try:
         return float(value)
     except OverflowError:

@@ -163,6 +163,7 @@ def test_places_for_results_that_do_not_fit_are_refused(p):
         ((dU.astype("float64"), dV), TypeError),
     ):
         refused(error, "out", mf.gradients, p.R, p.U, p.V, out=pair)
+    refused(TypeError, "out: expected a pair", mf.gradients, p.R, p.U, p.V, out=5)
     dV.flags.writeable = False
     refused(ValueError, r"out\[1\].*writeable", mf.gradients, p.R, p.U, p.V, out=(dU, dV))
     for derivatives, error in (

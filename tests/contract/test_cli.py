@@ -244,12 +244,15 @@ def test_a_file_with_junk_is_refused_by_name_and_line(content, match, fail, tmp_
     [
         (["--solver", "svd"], "unknown solver 'svd': choose one of 'als', 'sgd', 'batch'"),
         (["--loss", "nonsense"], "unknown loss 'nonsense'"),
-        (["--n-factors", "0"], "n_factors must be"),
+        (["--n-factors", "0"], "--n-factors must be"),
         (["--regularization", "-1"], "regularization .* not -1"),
-        (["--regularization", "1", "2", "3"], "regularization=.* pair"),
-        (["--learning-rate", "nan"], "learning_rate must be"),
-        (["--dtype", "float16"], "dtype='float16'"),
-        (["--n-threads", "-2"], "n_threads=-2"),
+        (["--regularization", "1", "2", "3"], "--regularization .* pair"),
+        (["--learning-rate", "nan"], "--learning-rate must be"),
+        (["--dtype", "float16"], "--dtype float16: expected"),
+        (["--n-threads", "-2"], "--n-threads -2 must"),
+        (["--test-fraction", "1.5"], "--test-fraction 1.5 must be between 0 and 1"),
+        (["--no-rating"], "nothing to learn: add .* --loss implicit_squared, bpr or warp"),
+        (["--no-rating", "--loss", "logistic"], "nothing to learn"),
         (["--early-stopping"], "--early-stopping needs .* add --test FILE or --test-fraction"),
     ],
     ids=" ".join,
@@ -291,6 +294,29 @@ def test_a_failed_training_leaves_the_earlier_model(ratings, model, fail):
     fail("train", ratings, "-o", model, "--test-fraction", 1.5, match="between 0 and 1")
     ratings.write_text("user,item,rating\n1,2,3\n1,4,oops\n")
     fail("train", ratings, "-o", model, match="line 3")
+
+
+def test_messages_name_options_not_parameters(fail, tmp_path):
+    path, out = tmp_path / "r.csv", tmp_path / "m"
+    path.write_text("1,2\n3,4\n")
+    fail("train", path, "-o", out, match="--separator ... .*or --no-rating if each row")
+    path.write_text("1,2,3\n1,2,4\n")
+    fail("train", path, "-o", out, "--duplicates", "error", match="choose --duplicates first")
+    again = r"1 rating repeats .* rating 1 of .*r\.csv \(3\) and again at rating 2 of .*r\.csv"
+    fail("train", path, "-o", out, "--duplicates", "error", match=again)
+    fail("train", path, "-o", out, "--encoding", "klingon", match="--encoding klingon: unknown")
+    folder = tmp_path / "n_factors"  # a path is no parameter
+    fail("train", folder / "user=.csv", "-o", out, match=r"n_factors.user=\.csv")
+
+
+def test_what_is_no_model_is_not_replaced(ratings, model, fail, succeed, tmp_path):
+    precious = tmp_path / "precious.csv"
+    precious.write_text("1,2,3\n")
+    fail("train", "not-read.csv", "-o", precious, match=r"precious\.csv: this file is no model")
+    fail("train", "not-read.csv", "-o", "", match="the output has no name")
+    succeed("train", ratings, "-o", model, *FEW)
+    precious.write_text("")  # as mktemp makes it
+    succeed("train", ratings, "-o", precious, *FEW)
 
 
 # ---- evaluate, predict ---------------------------------------------------------------------------
@@ -413,6 +439,12 @@ def test_titles_are_shown(content, encoding, model, succeed, tmp_path):
         item: {0: "Zéro, the (1994)", 1: "One"}.get(item) for item in range(40)
     }
     assert re.search(r"^ +\d\.\d{4}  0  Zéro, the \(1994\)$", succeed(*ask), re.MULTILINE)
+
+
+def test_titles_that_belong_to_other_items_are_told(model, call, tmp_path):
+    (tmp_path / "t").write_text("A title,1\n")
+    code, out, err = call("recommend", model, "--users", 1, "--titles", tmp_path / "t")
+    assert code == 0 and out.startswith("user 1\n") and "none of its ids is an item" in err
 
 
 @pytest.mark.parametrize(("content", "match"), [("", "empty"), ("1\n2\n", "separated by")])

@@ -96,6 +96,25 @@ def test_ctrl_c_keeps_the_model_so_far(ratings, tmp_path):
     assert mf.load(out).n_iter_ == 3
 
 
+@posix_only
+def test_ctrl_c_leaves_a_finished_model_where_it_is(ratings, tmp_path):
+    out = tmp_path / "m.st"
+    assert run("train", ratings, "-o", out, "--max-iter", 2)[0] == 0
+    finished = out.read_bytes()
+    arguments = ["train", ratings, "-o", out, "--max-iter", "1000000", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 130
+    other = tmp_path / "m-interrupted.st"
+    assert json.loads(done.stdout)["model"] == str(other) and str(other) in done.stderr
+    assert mf.load(other).n_iter_ == 3 and out.read_bytes() == finished
+
+
 def open_when_it_is_read(pipe, process):
     while True:
         try:

@@ -353,7 +353,7 @@ def test_the_default_policy_warns_and_shows_the_first_pair():
     with pytest.warns(mf.DuplicateRatingsWarning) as caught:
         mf.Ratings.from_arrays(*DUPLICATED)
     message = str(caught[0].message)
-    assert message.startswith("1 ratings repeat")
+    assert message.startswith("1 rating repeats")
     assert "user 5 rated item 'x' at position 0 (1) and again at position 3 (5)" in message
     assert caught[0].filename == __file__  # the caller's line, not one of ours
 

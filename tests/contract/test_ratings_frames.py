@@ -119,7 +119,8 @@ def test_time_zones_become_utc():
 
 def test_a_guessed_timestamp_that_holds_no_times_is_left_out(make):
     columns = {**COLUMNS, "timestamp": ["now", "then", "soon"]}
-    assert mf.Ratings.from_frame(make(columns)).timestamps is None
+    with pytest.warns(UserWarning, match="'timestamp' holds no times: .* without times"):
+        assert mf.Ratings.from_frame(make(columns)).timestamps is None
     with pytest.raises(ValueError, match="column 'timestamp' holds no times"):
         mf.Ratings.from_frame(make(columns), timestamp="timestamp")
 
@@ -134,6 +135,11 @@ def test_a_guessed_timestamp_that_holds_no_times_is_left_out(make):
         (pd.DataFrame({"user": [1], "item": [2]}), ValueError, "which column is the rating"),
         (pl.DataFrame({**COLUMNS, "rating": [True, False, True]}), TypeError, "no rating"),
         (pl.DataFrame({**COLUMNS, "rating": ["1", "2", "3"]}), TypeError, "pass numbers"),
+        (pl.DataFrame({**COLUMNS, "rating": ["1", "2", "3"]}), TypeError, "column 'rating': '1'"),
+        (pd.DataFrame({**COLUMNS, "rating": [1, np.inf, 3]}), ValueError, "^column 'rating': inf"),
+        (pd.DataFrame({"user": [1], "item": [2]}), ValueError, "or rating=False if each row"),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), ValueError, "'a' 2 times; rename"),
+        (pd.DataFrame([[0, 1, 2, 3]], columns=["index", *"ums"]), ValueError, "row numbers"),
         (pl.DataFrame({**COLUMNS, "userId": [1.5, 2, 3]}), ValueError, "not a whole number"),
         (pl.DataFrame({**COLUMNS, "userId": [True, False, True]}), TypeError, "no id"),
     ],

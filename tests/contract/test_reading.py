@@ -205,6 +205,36 @@ def test_zipped_text(tmp_path):
     assert mf.Ratings.read(path).nnz == 2
 
 
+@pytest.mark.parametrize("first", ["", "index", "Unnamed: 0", "__index_level_0__"])
+def test_row_numbers_are_not_taken_for_users(write, first):
+    path = write(f"{first},u,m,s\n0,1,2,3\n1,2,3,4\n")
+    with pytest.raises(ValueError, match=r"the first seems to hold row numbers; choose with user="):
+        mf.Ratings.read(path)
+    R = mf.Ratings.read(path, user="u", item="m", rating="s")
+    assert R.user_ids.tolist() == [1, 2] and R.values.tolist() == [3, 4]
+    named = mf.Ratings.read(write(f"{first},user,item,rating\n0,1,2,3\n1,2,3,4\n"))
+    assert named.user_ids.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "base64"])
+def test_unknown_encodings_are_refused(write, encoding):
+    with pytest.raises(ValueError, match=f"^encoding='{encoding}': "):
+        mf.Ratings.read(write("1,2,3\n"), encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_byte_order_mark_tells_the_encoding(write, encoding):
+    path = write("1,2,3\n", encoding=encoding)
+    with pytest.raises(ValueError, match=f"pass encoding='{encoding}'"):
+        mf.Ratings.read(path)
+    assert mf.Ratings.read(path, encoding=encoding).nnz == 1
+
+
+def test_decimal_commas_are_explained(write):
+    with pytest.raises(ValueError, match=r"'3,5' is not a number \(decimals have a point\)"):
+        mf.Ratings.read(write("user;item;rating\n1;2;3,5\n"))
+
+
 def test_encodings(write):
     path = write("Zoë,1,2\nAmy,3,4\n", encoding="latin-1")
     assert mf.Ratings.read(path, encoding="latin-1").user_ids.tolist() == ["Amy", "Zoë"]
@@ -313,13 +343,15 @@ def test_dates_and_fractions(write):
 
 def test_a_column_that_holds_no_times_is_left_out_if_it_was_a_guess(write):
     path = write("1,2,3,good\n1,4,5,bad\n")
-    R = mf.Ratings.read(path)
+    with pytest.warns(UserWarning, match="column 3 does not hold a time in each line"):
+        R = mf.Ratings.read(path)
     assert R.timestamps is None and "timestamp" not in R.source.columns
     with pytest.raises(ValueError, match="line 1: the timestamp 'good' is neither"):
         mf.Ratings.read(path, timestamp=3)
     assert mf.Ratings.read(path, timestamp=False).nnz == 2
     path = write("1,2,3,5\n" * 60 + "1,3,5,x\n")
-    assert mf.Ratings.read(path, duplicates="last").timestamps is None
+    with pytest.warns(UserWarning, match="column 3 does not hold a time in each line"):
+        assert mf.Ratings.read(path, duplicates="last").timestamps is None
 
 
 # ---- files at fault ------------------------------------------------------------------------------
@@ -507,7 +539,8 @@ def test_parquet_choices(tmp_path, table):
     assert mf.Ratings.read(path).timestamps.tolist() == [10, 20, 30]
     strings = by_position.set_column(3, "d", pa.array(["p", "q", "r"]))
     pq.write_table(strings, path)
-    R = mf.Ratings.read(path)
+    with pytest.warns(UserWarning, match="column 'd' holds no times"):
+        R = mf.Ratings.read(path)
     assert R.timestamps is None and "timestamp" not in R.source.columns
 
 

@@ -92,29 +92,29 @@ struct Settings {
   Index n_factors = 32;  ///< F, at least 1
   Solver solver = Solver::als;
   Loss loss = Loss::squared;
-  std::optional<double> huber_threshold;       ///< t of `huber`, above 0; open: s
-  bool biases = true;                          ///< fit mu, b and c as well
-  std::optional<PerSide> regularization;       ///< lambda, at least 0; open: see above
-  std::optional<PerSide> bias_regularization;  ///< beta, at least 0; open: see above
-  PerSide l1_regularization;                   ///< kappa, at least 0
-  double regularization_exponent = 0.5;        ///< p; 0: plain, 1: weighted by the number of ratings
-  bool nonnegative = false;                    ///< keep all factors at 0 or above
-  double learning_rate = 0.2;                  ///< sgd: initial rate, in units where s is 1
-  RowSolver row_solver = RowSolver::cholesky;  ///< als: how a row is solved
-  int cg_steps = 3;                            ///< als: steps of `conjugate_gradient` a row and sweep, at least 1
-  Index subspace_size = 64;                    ///< als: factors in a block of `subspace`, at least 1
-  double unobserved_weight = 0.3;              ///< implicit_squared: w_0, above 0
-  std::optional<double> confidence_scale;      ///< implicit_squared: c, above 0; open: 1 / (weighted) mean strength
-  Negatives negatives = Negatives::uniform;    ///< bpr, warp: how they are drawn
-  int max_trials = 64;                         ///< warp: draws until a negative violates the margin, at least 1
-  bool compare_users = false;                  ///< bpr, warp: for an item compare users, instead of items for a user
-  int max_iter = 20;                           ///< sweeps (als, ccd), epochs (sgd), descent steps (batch)
+  std::optional<double> huber_threshold{};       ///< t of `huber`, above 0; open: s
+  bool biases = true;                            ///< fit mu, b and c as well
+  std::optional<PerSide> regularization{};       ///< lambda, at least 0; open: see above
+  std::optional<PerSide> bias_regularization{};  ///< beta, at least 0; open: see above
+  PerSide l1_regularization{};                   ///< kappa, at least 0
+  double regularization_exponent = 0.5;          ///< p; 0: plain, 1: weighted by the number of ratings
+  bool nonnegative = false;                      ///< keep all factors at 0 or above
+  double learning_rate = 0.2;                    ///< sgd: initial rate, in units where s is 1
+  RowSolver row_solver = RowSolver::cholesky;    ///< als: how a row is solved
+  int cg_steps = 3;                              ///< als: steps of `conjugate_gradient` a row and sweep, at least 1
+  Index subspace_size = 64;                      ///< als: factors in a block of `subspace`, at least 1
+  double unobserved_weight = 0.3;                ///< implicit_squared: w_0, above 0
+  std::optional<double> confidence_scale{};      ///< implicit_squared: c, above 0; open: 1 / (weighted) mean strength
+  Negatives negatives = Negatives::uniform;      ///< bpr, warp: how they are drawn
+  int max_trials = 64;                           ///< warp: draws until a negative violates the margin, at least 1
+  bool compare_users = false;                    ///< bpr, warp: for an item compare users, instead of items for a user
+  int max_iter = 20;                             ///< sweeps (als, ccd), epochs (sgd), descent steps (batch)
   double tol = 0;               ///< stop when the objective falls by less than this fraction of itself; 0: never
   bool early_stopping = false;  ///< stop when the held-out error no longer falls; keep the best factors
   int patience = 3;             ///< early stopping: iterations without a new best before stopping
   Init init = Init::random;
-  std::optional<double> init_std;  ///< standard deviation of the initial factors; open: sqrt(s / F) / 2;
-                                   ///< sqrt(pi s / (2 F)) where products alone make up the mean (nonnegative, mu = 0)
+  std::optional<double> init_std{};  ///< standard deviation of the initial factors; open: sqrt(s / F) / 2;
+                                     ///< sqrt(pi s / (2 F)) where products alone make up the mean (nonnegative, mu = 0)
   std::uint64_t seed = 0;
   int n_threads = 0;  ///< 0: all; the result does not depend on it
 };

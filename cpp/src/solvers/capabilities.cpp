@@ -4,6 +4,7 @@
 
 #include "core/message.hpp"
 #include "matfac/settings.hpp"
+#include "solvers/loss_loops.hpp"
 
 namespace matfac {
 namespace {
@@ -117,16 +118,21 @@ namespace {
 
 void require_supported(const Settings& s) {
   const auto supported = losses_of(s.solver);
-  std::string list;
-  for (const Loss loss : supported) list += (list.empty() ? "'" : ", '") + std::string(name_of(loss)) + "'";
   if (std::find(supported.begin(), supported.end(), s.loss) != supported.end()) return;
+  // A loss of another kind asks for other data: no remedy.
+  std::string list;
+  for (const Loss loss : supported) {
+    if (is_point_loss(loss) != is_point_loss(s.loss)) continue;
+    list += (list.empty() ? "'" : ", '") + std::string(name_of(loss)) + "'";
+  }
   std::string others;
   for (const auto& entry : solver_table()) {
     if (std::find(entry.losses.begin(), entry.losses.end(), s.loss) == entry.losses.end()) continue;
     others += (others.empty() ? "'" : ", '") + std::string(entry.name) + "'";
   }
   throw InvalidArgument(message("solver '", name_of(s.solver), "' does not support loss '", name_of(s.loss),
-                                "': it supports ", list, "; the loss is supported by ", others));
+                                "': it supports ", list.empty() ? "none of its kind" : list,
+                                "; the loss is supported by ", others));
 }
 
 }  // namespace

@@ -27,12 +27,15 @@ from matfac._cli._inputs import (
     in_kind_of,
     read_pairs,
     read_ratings,
+    refuse_foreign,
     say,
 )
 from matfac._cli._options import model_from
 from matfac._cli._titles import read_titles
+from matfac._estimator_base import IMPLICIT_LOSSES
 from matfac._ids import IdArray
 from matfac._persistence import describe
+from matfac._reading import existing_file
 
 #: Seed of what is generated or drawn where nobody chose one.
 _SEED = 0
@@ -43,6 +46,17 @@ def train(options: argparse.Namespace) -> int:
     model = model_from(options)
     model._checked_parameters()  # refuses bad parameters before anything is read
     output = checked_output(options.output, (options.ratings, options.test))
+    refuse_foreign(output)
+    if options.rating is False and isinstance(model, MatrixFactorization):
+        raise ValueError(
+            "--no-rating makes every rating 1, and from equal ratings there is nothing to learn: "
+            f"add a loss of choices, --loss {', '.join(IMPLICIT_LOSSES[:-1])} or "
+            f"{IMPLICIT_LOSSES[-1]}"
+        )
+    if options.test is not None:
+        existing_file(options.test)
+    if options.test_fraction is not None and not 0 < options.test_fraction < 1:
+        raise ValueError(f"--test-fraction {options.test_fraction:g} must be between 0 and 1")
     if model.early_stopping and options.test is None and options.test_fraction is None:
         raise ValueError(
             "--early-stopping needs held-out ratings to watch: add --test FILE or --test-fraction "
@@ -63,7 +77,9 @@ def train(options: argparse.Namespace) -> int:
         if not hasattr(model, "item_factors_"):
             raise
         interrupted = True
-        say(f"interrupted after {model.n_iter_} iterations; the model so far is kept")
+        if output.exists():  # a finished model is worth more
+            output = output.with_name(f"{output.stem}-interrupted{output.suffix}")
+        say(f"interrupted after {model.n_iter_} iterations; the model so far is kept in {output}")
     model.save(output)
     kept = model.best_iteration_ - 1
     errors = [key for key in model.history_ if key.startswith("train_")]
@@ -85,6 +101,8 @@ def train(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Measure a model on a file of ratings."""
+    if options.n < 1:
+        raise ValueError(f"n={options.n} must be at least 1")
     model = load(options.model)
     read = read_ratings(options.ratings, options)
     ratings = in_kind_of(read, model.user_ids_, model.item_ids_)
@@ -131,6 +149,11 @@ def recommend(options: argparse.Namespace) -> int:
     """List the best items for users of the training."""
     model = load(options.model)
     titles = {} if options.titles is None else read_titles(options.titles)
+    if options.titles is not None and not any(_title(titles, i) for i in model.item_ids_.tolist()):
+        say(
+            f"{options.titles}: none of its ids is an item of the model, such as "
+            f"{model.item_ids_[0]}; the ids are expected in the first column"
+        )
     if model._seen is None and not options.include_seen:
         raise ValueError(
             f"{options.model} does not hold what each user rated in training; to list the best "

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matfac import Ratings
+from matfac import ModelFileError, Ratings, _core
 from matfac._cli._options import reading_from
 from matfac._ids import IdArray
 
@@ -89,6 +89,8 @@ def checked_output(
     overwritten: str = "the model would overwrite the ratings",
 ) -> Path:
     """Refuse a place that cannot or should not be written to, before any work is done."""
+    if not path:
+        raise ValueError("the output has no name; name a file")
     output = Path(path)
     folder = output.parent
     if output.is_dir():
@@ -103,6 +105,18 @@ def checked_output(
     if not os.access(output if output.exists() else folder, os.W_OK):
         raise PermissionError(13, "the output cannot be written to", str(output))
     return output
+
+
+def refuse_foreign(output: Path) -> None:
+    """Refuse to replace a file that is no model: it may be worth more than one."""
+    if output.exists() and output.stat().st_size > 0:
+        try:
+            _core.ModelFile(str(output), False)
+        except ModelFileError:
+            raise ValueError(
+                f"{output}: this file is no model, and would be lost; name another file, or remove "
+                "it first"
+            ) from None
 
 
 def say(text: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from matfac import _core
 from matfac._cli import _commands, _options
+from matfac._cli._spelling import as_typed
 from matfac.export import FORMATS
 
 #: Where the package keeps what a C++ program is built with.
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _FAILED
         except (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError) as error:
-            print(f"matfac: error: {_message(error)}", file=sys.stderr)
+            print(f"matfac: error: {as_typed(_message(error))}", file=sys.stderr)
             return _FAILED
 
 
@@ -77,7 +78,11 @@ def build_parser() -> argparse.ArgumentParser:
     train = _add(commands, "train", _commands.train, "fit a model to a file of ratings")
     train.add_argument("ratings", metavar="RATINGS", help="file of ratings")
     train.add_argument(
-        "-o", "--output", metavar="MODEL", required=True, help="model file to write (safetensors)"
+        "-o",
+        "--output",
+        metavar="MODEL",
+        required=True,
+        help="model file to write (safetensors); an older model there is replaced at the end",
     )
     _options.add_held_out(train)
     _options.add_model(train)
@@ -157,4 +162,4 @@ def _message(error: BaseException) -> str:
 
 
 def _show_warning(message: Warning | str, *_details: object, **_named: object) -> None:
-    print(f"matfac: warning: {message}", file=sys.stderr)
+    print(f"matfac: warning: {as_typed(str(message))}", file=sys.stderr)

@@ -124,8 +124,9 @@ def add_reading(parser: argparse.ArgumentParser, *, rating: bool = True) -> None
     )
     group.add_argument("--encoding", default="utf-8", help="of text (default: utf-8)")
     roles = ["user", "item"] + (["rating", "timestamp", "weight"] if rating else [])
+    one_of = group.add_mutually_exclusive_group() if rating else group
     for role in roles:
-        group.add_argument(
+        (one_of if role == "rating" else group).add_argument(
             f"--{role}",
             metavar="COLUMN",
             help=f"{role} column: its name, or position from 0 (default: "
@@ -135,12 +136,12 @@ def add_reading(parser: argparse.ArgumentParser, *, rating: bool = True) -> None
         "--string-ids", action="store_true", help="keep ids as strings, even if all are integers"
     )
     if rating:
-        group.add_argument(
+        one_of.add_argument(
             "--no-rating",
             dest="rating",
             action="store_const",
             const=False,
-            help="the file says only who has chosen what: every rating is 1",
+            help="the file says only who has chosen what, for the losses of choices",
         )
         group.add_argument(
             "--duplicates",

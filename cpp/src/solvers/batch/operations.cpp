@@ -16,7 +16,8 @@ constexpr Index kRowsPerChunk = 256;
 
 template <class T>
 LossLoops<T> loops_for(const RatingsView<T>& ratings, const LossFunction& loss, int n_threads) {
-  require(is_point_loss(loss.loss), "loss '", name_of(loss.loss), "' is not one of single ratings");
+  require(is_point_loss(loss.loss), "loss '", name_of(loss.loss),
+          "' is not one of single ratings, as 'squared' and 'logistic' are");
   require(std::isfinite(loss.huber_threshold) && loss.huber_threshold > 0,
           "huber_threshold must be a finite number above 0, not ", loss.huber_threshold);
   Settings settings;
