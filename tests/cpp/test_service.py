@@ -335,6 +335,23 @@ def test_bad_parameters_are_refused(service: Service, path: str, status: int) ->
     assert answer.status == status and answer.body["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/recommend", "parameter 'user' is missing"),
+        ("/similar?n=3", "parameter 'item' is missing"),
+        ("/recommend?user=x", "parameter 'user': the model's ids are whole numbers, not 'x'"),
+        ("/recommend?user=1.5", "parameter 'user': the model's ids are whole numbers, not '1.5'"),
+        ("/recommend?users=3", "parameter 'users': send one 'user', or a list with POST"),
+        ("/recommend?user=3&user=4", "parameter 'user': send one, or a list with POST"),
+    ],
+)
+def test_parameters_are_refused_by_their_own_names(
+    service: Service, path: str, message: str
+) -> None:
+    assert service.client().get(path).body["error"]["message"].startswith(message)
+
+
 def test_a_body_must_be_json(service: Service) -> None:
     client = service.client()
     assert client.ask("POST", "/reload", "{}", {"Content-Type": "text/plain"}).status == 415

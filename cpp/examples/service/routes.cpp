@@ -95,15 +95,20 @@ Json body_of_get(const httplib::Request& request, const ServedModel& model, cons
     const bool is_id = name == single;
     const std::string member = is_id ? plural : name;
     if (!is_utf8(text)) throw Refusal(400, "parameter '" + name + "' is no UTF-8");
+    if (name == plural) throw Refusal(400, "parameter '" + name + "': send one '" + single + "', or a list with POST");
     if (body.contains(member)) throw Refusal(400, "parameter '" + name + "': send one, or a list with POST");
     if (is_id && kind == matfac::IdsView::Kind::strings) {
       body[member] = Json::array({text});
       continue;
     }
     const Json value = Json::parse(text, nullptr, false);
+    if (is_id && !value.is_number_integer()) {
+      throw Refusal(400, "parameter '" + name + "': the model's ids are whole numbers, not '" + text + "'");
+    }
     if (value.is_discarded()) throw Refusal(400, "parameter '" + name + "' cannot be read: " + text);
     body[member] = is_id ? Json::array({value}) : value;
   }
+  if (!body.contains(plural)) throw Refusal(400, std::string("parameter '") + single + "' is missing: an id");
   return body;
 }
 
