@@ -21,11 +21,19 @@
 namespace matfac {
 namespace {
 
-// The panel of gathered rows fits the first-level cache beside the tile.
+// The panel of gathered rows fits the first-level cache beside the tile. Processors with AVX-512 mostly have 48 KB of
+// it, which hold the rows of the next panel too: those are fetched into it then, else into the second-level cache.
+#if defined(__AVX512F__)
+constexpr int kFetchedTo = 3;
+constexpr Index kPanelBytes = 12288, kLeastPanelRows = 40;
+#else
+constexpr int kFetchedTo = 2;
+constexpr Index kPanelBytes = 20480, kLeastPanelRows = 16;
+#endif
 template <class T>
 MATFAC_INLINE Index panel_rows(Index stride) {
-  const Index rows = 20480 / (stride * static_cast<Index>(sizeof(T)));
-  return rows < 16 ? 16 : rows;
+  const Index rows = kPanelBytes / (stride * static_cast<Index>(sizeof(T)));
+  return rows < kLeastPanelRows ? kLeastPanelRows : rows;
 }
 
 template <class T>
@@ -258,8 +266,8 @@ class Prefetch {
     Index n = 0;
     for (; n < kLines * kLine && next_ < end_; n += p_.n_factors, ++next_) {
       const T* const v = p_.fixed + *next_ * p_.fixed_stride;
-      for (Index f = 0; f < p_.n_factors; f += kLine) __builtin_prefetch(v + f, 0, 2);
-      if (p_.offsets != nullptr) __builtin_prefetch(p_.offsets + *next_, 0, 2);
+      for (Index f = 0; f < p_.n_factors; f += kLine) __builtin_prefetch(v + f, 0, kFetchedTo);
+      if (p_.offsets != nullptr) __builtin_prefetch(p_.offsets + *next_, 0, kFetchedTo);
     }
   }
   MATFAC_INLINE const Code* next() const { return next_; }
