@@ -89,17 +89,17 @@ MATFAC_INLINE T negligible(Index size, Index n) {
   return static_cast<T>(size + min_index(n, size)) * (sizeof(T) == 4 ? T(4.8e-7) : T(8.9e-16));
 }
 
-// What the own bias and factors are to explain: the rating without mean and the other side's bias. Returns the sum
-// where there is a bias, which alone needs it: term by term it takes longer than all else here.
+// What the own bias and factors are to explain: the rating without mean and the other side's bias. Returns `total` and
+// their sum where there is a bias, which alone needs it: term by term it takes longer than all else here, but so it
+// does not depend on how a row is cut into panels.
 template <class T>
-MATFAC_INLINE double gather_targets(const RowProblem<T>& p, Index start, Index n, T* targets) {
+MATFAC_INLINE double gather_targets(const RowProblem<T>& p, Index start, Index n, T* targets, double total = 0) {
   const T* const values = p.values + start;
   if (p.offsets != nullptr) {
     for (Index k = 0; k < n; ++k) targets[k] = values[k] - p.mean - p.offsets[p.codes[start + k]];
   } else {
     for (Index k = 0; k < n; ++k) targets[k] = values[k] - p.mean;
   }
-  double total = 0;
   if (p.has_bias) {
     for (Index k = 0; k < n; ++k) total += static_cast<double>(targets[k]);
   }
@@ -223,10 +223,10 @@ __attribute__((noinline)) void add_weighted_sides(T* panel, const T* targets, co
   }
 }
 
-// The targets (times weights) and the roots of the weights' sizes. Returns the sum of the targets.
+// The targets (times weights) and the roots of the weights' sizes. Returns `total` and the sum of the targets.
 template <class T>
-MATFAC_INLINE double gather_weights(const RowProblem<T>& p, Index start, Index n, T* targets, T* roots) {
-  double total = 0;
+MATFAC_INLINE double gather_weights(const RowProblem<T>& p, Index start, Index n, T* targets, T* roots,
+                                    double total = 0) {
   for (Index k = 0; k < n; ++k) {
     const T weight = p.weights[start + k];
     targets[k] = p.values[start + k];
@@ -292,7 +292,7 @@ double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_
     const Index n = min_index(panel_size, stop - start);
     const T* left = w.panel;
     if (p.weights == nullptr) {
-      total += gather_targets(p, start, n, w.targets);
+      total = gather_targets(p, start, n, w.targets, total);
       if (p.has_bias) {
         gather_all<T, true>(p, start, n, stride, w.targets, w.panel, s.h);
       } else {
@@ -300,7 +300,7 @@ double accumulate_row(const RowProblem<T>& p, Index start, Index count, bool is_
       }
     } else {
       gather_rows(p, start, n, stride, w.panel);
-      total += gather_weights(p, start, n, w.targets, w.roots);
+      total = gather_weights(p, start, n, w.targets, w.roots, total);
       add_weighted_sides(w.panel, w.targets, p.weights + start, w.roots, n, stride, s.h);
       left = signed_panel(p, start, n, stride, w.panel, w.left);
     }
