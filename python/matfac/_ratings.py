@@ -287,7 +287,10 @@ class Ratings(RatingsBase):
                 dtype=dtype,
             )
         except (ValueError, TypeError) as error:
-            raise type(error)(in_columns(str(error), columns.names)) from None
+            message = in_columns(str(error), columns.names)
+            if message == str(error):
+                raise
+            raise type(error)(message) from None
 
     @classmethod
     def read(

@@ -86,7 +86,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return ``dtype`` as a dtype if it is float32 or float64; refuse any other."""
     try:
         result = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         result = np.dtype(object)
     if result not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype={dtype!r}: ratings are stored as 'float32' or 'float64'")

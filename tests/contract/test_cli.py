@@ -351,6 +351,14 @@ def test_predict_keeps_the_order_of_the_file(model, ratings, R, succeed, tmp_pat
     assert [row["prediction"] for row in rows] == mf.load(model).predict(R).tolist()
 
 
+def test_predict_tells_of_pairs_that_are_not_known(model, call):
+    code, out, err = call("predict", model, "--users", 1, 2, "--items", 3, -4)
+    assert (
+        code == 0 and len(out.splitlines()) == 3 and err.startswith("1 of 2 pairs have a user or")
+    )
+    assert call("predict", model, "--users", 1, "--items", 3)[2] == ""
+
+
 def test_predict_pairs_of_the_command_line(model, succeed, fail):
     out = succeed("predict", model, "--users", 1, 2, "--items", 3, -4)
     assert out.splitlines()[0] == "user,item,prediction"

@@ -133,6 +133,12 @@ def predict(options: argparse.Namespace) -> int:
         users, items = read_pairs(options)
     users = ids_in_kind_of(users, model.user_ids_, "user")
     items = ids_in_kind_of(items, model.item_ids_, "item")
+    known = np.isin(users, model.user_ids_) & np.isin(items, model.item_ids_)
+    if not known.all():
+        say(
+            f"{np.sum(~known):,} of {len(known):,} pairs have a user or an item that the model "
+            "does not know; their estimates are of what is known, a bias or the mean"
+        )
     estimates = model.predict(users, items).tolist()
     rows = list(zip(users.tolist(), items.tolist(), estimates, strict=True))
     if options.json:
