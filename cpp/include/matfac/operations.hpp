@@ -16,9 +16,10 @@
 ///   L = 1/2 sum (r_nm - u_n . v_m)^2         loss
 ///   dL/dU = E V, dL/dV = E^T U               gradients
 ///
-/// U is (n_users x F), V is (n_items x F). Every function checks the shapes (InvalidArgument), runs on `n_threads`
-/// threads (0: all) and gives the same bits at any number of them. Sums of losses are carried in double. Each loss (and
-/// its derivative) counts as often as the rating's weight says, if the ratings have weights; residuals have none.
+/// U is (n_users x F), V is (n_items x F). Every function checks the shapes and, but for `pair_gradients`, that nothing
+/// is written to memory that is read as another argument (InvalidArgument), runs on `n_threads` threads (0: all) and
+/// gives the same bits at any number of them. Sums of losses are carried in double. Each loss (and its derivative)
+/// counts as often as the rating's weight says, if the ratings have weights; residuals have none.
 namespace matfac {
 
 /// Writes E to `out` (nnz entries). Cost: 2F flop a rating.
@@ -56,10 +57,10 @@ class MATFAC_API ItemRuns {
 /// Overwrites `user_gradient` (n_users x F) with E V and `item_gradient` (n_items x F) with E^T U; returns L. With
 /// another loss E holds its derivatives at the estimates (each times the rating's weight, if there are weights). E
 /// itself is written to `derivatives` (nnz entries, aligned with the entries of R), unless that is empty. With `runs`
-/// of the same pattern it is faster and gives the same bits; runs that do not fit are refused. What is written must not
-/// share memory with what is read (InvalidArgument). Cost: 6F flop a rating, one pass over the ratings. Memory beyond
-/// the result: a number for each of at most some 260 000 ratings and a row for each of their users (at most 8192) a
-/// thread, and copies of matrices whose F is not a multiple of 64 bytes or (the items') whose data do not begin at one.
+/// of the same pattern it is faster and gives the same bits; runs that do not match are refused. Cost: 6F flop a
+/// rating, one pass over the ratings. Memory beyond the result: a number for each of at most some 260 000 ratings and a
+/// row for each of their users (at most 8192) a thread, and copies of matrices whose F is not a multiple of 64 bytes or
+/// (the items') whose data do not begin at one.
 template <class T>
 MATFAC_API double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors,
                             MatrixView<const T> item_factors, MatrixView<T> user_gradient, MatrixView<T> item_gradient,
