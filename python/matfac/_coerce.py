@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matfac._ratings import Ratings
 
 CACHE_LINE = 64  # bytes
-_CODES = re.compile(r"at entry \d+ \(user code (\d+), item code (\d+)\)")
+_CODES = re.compile(r"\(user code (\d+), item code (\d+)\)")
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -149,7 +149,7 @@ def raw_ids(ratings: Ratings) -> Iterator[None]:
         if found is None:
             raise
         user, item = ratings.user_ids[int(found[1])], ratings.item_ids[int(found[2])]
-        ids = f"of user {user.item()!r} and item {item.item()!r}"
+        ids = f"(user {user.item()!r}, item {item.item()!r})"
         raise type(error)(_CODES.sub(lambda _: ids, str(error))) from None
 
 

@@ -249,7 +249,7 @@ def test_a_threshold_beyond_all_errors_is_the_squared_loss(parts):
 @pytest.mark.parametrize("loss", LABEL_LOSSES)
 def test_what_is_no_label_is_refused(loss, parts):
     with pytest.raises(
-        ValueError, match=rf"rating .* of user .* and item .* is no label: loss '{loss}' takes"
+        ValueError, match=rf"rating .* at entry .* \(user .*\) is no label: loss '{loss}' takes"
     ):
         small(loss=loss, solver="sgd").fit(parts[0])
     train = labels(parts[0])
@@ -285,9 +285,9 @@ def test_negative_ratings_are_refused_where_nothing_is_negative(params, match, p
     values[7] = -0.5
     negative = mf.Ratings.from_csr_arrays(train.offsets, train.items, values, train.n_items)
     user = train.user_ids[np.searchsorted(train.offsets, 7, side="right") - 1].item()
-    pair = f"of user {user!r} and item {train.item_ids[train.items[7]].item()!r}"
+    pair = rf"\(user {user!r}, item {train.item_ids[train.items[7]].item()!r}\)"
     # These ratings have codes as ids, since none were given; the next ones have their own.
-    with pytest.raises(ValueError, match=rf"rating -0.5 of user .* is negative: {match}"):
+    with pytest.raises(ValueError, match=rf"rating -0.5 at entry 7 .* is negative: {match}"):
         small(**params).fit(negative)
     named = mf.Ratings.from_csr_arrays(
         train.offsets,
@@ -297,7 +297,7 @@ def test_negative_ratings_are_refused_where_nothing_is_negative(params, match, p
         user_ids=train.user_ids,
         item_ids=train.item_ids,
     )
-    with pytest.raises(ValueError, match=rf"rating -0.5 {pair} is negative: {match}"):
+    with pytest.raises(ValueError, match=rf"rating -0.5 at entry 7 {pair} is negative: {match}"):
         small(**params).fit(named)
 
 

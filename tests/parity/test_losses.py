@@ -222,7 +222,7 @@ def test_a_rating_that_the_loss_does_not_allow_is_refused(function, dtype):
 
     user, item = reference.user_codes(p.R)[17], p.R.items[17]
     for loss in LABELS:
-        where = rf"rating 3 at entry 17 \(user code {user}, item code {item}\).*1 for yes"
+        where = rf"rating 3 at entry 17 \(user {user}, item {item}\) is no label: .*1 for yes"
         with pytest.raises(ValueError, match=where):
             function(problem((17, 3)), p.U, p.V, loss=loss)
         with pytest.raises(ValueError, match=r"0 \(entry 5\) and -1 \(entry 9\).*one of them"):
