@@ -164,12 +164,12 @@ def _report(
         f"({triplets.values[second]:g})"
     )
     repeat = f"{n_duplicates:,} {'rating repeats' if n_duplicates == 1 else 'ratings repeat'}"
-    choices = "duplicates='first', 'last', 'mean' or 'sum'"
+    choices = "duplicates='last' (or 'first', 'mean', 'sum'"
     if duplicates == "error":
-        raise ValueError(f"{repeat} a (user, item) pair: {pair}; drop them, or choose {choices}")
+        raise ValueError(f"{repeat} a (user, item) pair: {pair}; drop them, or choose {choices})")
     warn_user(
         f"{repeat} a (user, item) pair and the last of each was kept: "
-        f"{pair}; say what you want with {choices} or 'error'",
+        f"{pair}; say what you want with {choices}, 'error')",
         DuplicateRatingsWarning,
     )
 

@@ -273,6 +273,7 @@ def nested(depth: int) -> str:
         ("/recommend", "[]", 400, "JSON object"),
         ("/recommend", b'{"users": ["\xff"]}', 400, "no JSON"),
         ("/recommend", nested(5000), 400, "nested"),
+        ("/recommend", '{"users": [3], "n": 2, "users": [4]}', 400, "'users' stands twice"),
         ("/recommend", {}, 400, "'users' is missing"),
         ("/recommend", {"users": []}, 400, "0 entries"),
         ("/recommend", {"users": list(range(1001))}, 400, "1001 entries"),
@@ -344,6 +345,8 @@ def test_bad_parameters_are_refused(service: Service, path: str, status: int) ->
         ("/recommend?user=1.5", "parameter 'user': the model's ids are whole numbers, not '1.5'"),
         ("/recommend?users=3", "parameter 'users': send one 'user', or a list with POST"),
         ("/recommend?user=3&user=4", "parameter 'user': send one, or a list with POST"),
+        ("/recommend?user=3&foo=4", "'foo' is not known here; known are 'user', 'n', "),
+        ("/recommend?user=3&n=abc", "parameter 'n' is no JSON (10, true, [1,2], [\"a\"]): 'abc'"),
     ],
 )
 def test_parameters_are_refused_by_their_own_names(

@@ -1,10 +1,12 @@
 // A recommendation service over HTTP: docs/service.md.
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <thread>
 
@@ -90,7 +92,11 @@ int run(const Options& options) {
   const int port = options.port == 0                                 ? server.bind_to_any_port(options.host)
                    : server.bind_to_port(options.host, options.port) ? options.port
                                                                      : -1;
-  if (port < 0) throw std::runtime_error("cannot listen on " + options.host + ":" + std::to_string(options.port));
+  if (port < 0) {
+    const int error = errno;  // 0 where the name of the host is at fault
+    throw std::runtime_error("cannot listen on " + options.host + ":" + std::to_string(options.port) +
+                             (error != 0 ? std::string(": ") + std::strerror(error) : ""));
+  }
   std::printf("listening on http://%s:%d\n", options.host.c_str(), port);
   std::fflush(stdout);
   std::atomic<bool> has_ended = false;

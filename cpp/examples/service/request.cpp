@@ -8,7 +8,8 @@ namespace service {
 using matfac::Code;
 using matfac::Index;
 
-Request::Request(const Json& body, const Options& options) : body_(body), options_(options) {
+Request::Request(const Json& body, const Options& options, std::pair<std::string, std::string> renamed)
+    : body_(body), options_(options), renamed_(std::move(renamed)) {
   if (!body.is_object()) refuse("the body must be a JSON object");
 }
 
@@ -134,7 +135,9 @@ void Request::refuse_unread() const {
     if (std::find(read_.begin(), read_.end(), name) == read_.end()) {
       refuse("'" + name + "' is not known here; known are " + [&] {
         std::string list;
-        for (const std::string& known : read_) list += (list.empty() ? "'" : ", '") + known + "'";
+        for (const std::string& known : read_) {
+          list += (list.empty() ? "'" : ", '") + (known == renamed_.first ? renamed_.second : known) + "'";
+        }
         return list;
       }());
     }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -30,7 +31,8 @@ class Refusal {
 /// the rule: wrong types, sizes beyond the limits, and (when asked) members that nobody has read.
 class Request {
  public:
-  Request(const Json& body, const Options& options);
+  /// `renamed`: a member, and what it is called by whoever asks.
+  Request(const Json& body, const Options& options, std::pair<std::string, std::string> renamed = {});
 
   bool has(const char* name);
   bool boolean(const char* name, bool otherwise);
@@ -56,6 +58,7 @@ class Request {
 
   const Json& body_;
   const Options& options_;
+  std::pair<std::string, std::string> renamed_;
   std::string place_;  ///< of an entry
   std::vector<std::string> read_;
 };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include <httplib.h>
 
@@ -25,12 +28,18 @@ void answer_error(httplib::Response& response, int status, const std::string& me
 /// Refuses lists in lists in lists: no request has them, and each level costs memory that no limit counts.
 Json parsed(const std::string& text) {
   constexpr int kMostDepth = 8;
-  const auto shallow = [](int depth, Json::parse_event_t, Json&) {
+  std::vector<std::set<std::string>> members;  // of the objects that are open
+  const auto check = [&](int depth, Json::parse_event_t event, const Json& value) {
     if (depth > kMostDepth) throw Refusal(400, "the body is nested too deeply");
+    if (event == Json::parse_event_t::object_start) members.emplace_back();
+    if (event == Json::parse_event_t::object_end) members.pop_back();
+    if (event == Json::parse_event_t::key && !members.back().insert(value.get<std::string>()).second) {
+      throw Refusal(400, "'" + value.get<std::string>() + "' stands twice in an object");
+    }
     return true;
   };
   try {
-    return Json::parse(text, shallow);
+    return Json::parse(text, check);
   } catch (const Json::exception& error) {
     throw Refusal(400, std::string("the body is no JSON: ") + error.what());
   }
@@ -105,7 +114,9 @@ Json body_of_get(const httplib::Request& request, const ServedModel& model, cons
     if (is_id && !value.is_number_integer()) {
       throw Refusal(400, "parameter '" + name + "': the model's ids are whole numbers, not '" + text + "'");
     }
-    if (value.is_discarded()) throw Refusal(400, "parameter '" + name + "' cannot be read: " + text);
+    if (value.is_discarded()) {
+      throw Refusal(400, "parameter '" + name + "' is no JSON (10, true, [1,2], [\"a\"]): '" + text + "'");
+    }
     body[member] = is_id ? Json::array({value}) : value;
   }
   if (!body.contains(plural)) throw Refusal(400, std::string("parameter '") + single + "' is missing: an id");
@@ -178,7 +189,7 @@ class Routes {
     return [this, ask, single, plural](const httplib::Request& request, httplib::Response& response) {
       const auto model = holder_.current();
       const Json body = body_of_get(request, *model, single, plural);
-      Request read(body, options_);
+      Request read(body, options_, {plural, single});
       answer(response, 200, ask(*model, read));
     };
   }

@@ -91,8 +91,8 @@ MATFAC_API void recommend(const ModelView<T>& model, std::span<const Code> users
                           MatrixView<Code> items, MatrixView<T> scores, int n_threads = 0);
 
 /// The n items most similar to each of `queries` by the cosine of their factors, the query itself left out.
-/// Layout and filling as for `recommend`. The cosine with a zero row is 0. Each call computes the norms of all items:
-/// `Recommender` keeps them.
+/// Layout and filling as for `recommend`; of a query of -1 nothing is similar. The cosine with a zero row is 0. Each
+/// call computes the norms of all items: `Recommender` keeps them.
 template <class T>
 MATFAC_API void similar_items(const ModelView<T>& model, std::span<const Code> queries, Index n, MatrixView<Code> items,
                               MatrixView<T> scores, int n_threads = 0);

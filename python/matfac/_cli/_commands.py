@@ -29,6 +29,7 @@ from matfac._cli._inputs import (
     read_ratings,
     refuse_foreign,
     say,
+    warn,
 )
 from matfac._cli._options import model_from
 from matfac._cli._titles import read_titles
@@ -135,7 +136,7 @@ def predict(options: argparse.Namespace) -> int:
     items = ids_in_kind_of(items, model.item_ids_, "item")
     known = np.isin(users, model.user_ids_) & np.isin(items, model.item_ids_)
     if not known.all():
-        say(
+        warn(
             f"{np.sum(~known):,} of {len(known):,} pairs have a user or an item that the model "
             "does not know; their estimates are of what is known, a bias or the mean"
         )
@@ -156,7 +157,7 @@ def recommend(options: argparse.Namespace) -> int:
     model = load(options.model)
     titles = {} if options.titles is None else read_titles(options.titles)
     if options.titles is not None and not any(_title(titles, i) for i in model.item_ids_.tolist()):
-        say(
+        warn(
             f"{options.titles}: none of its ids is an item of the model, such as "
             f"{model.item_ids_[0]}; the ids are expected in the first column"
         )

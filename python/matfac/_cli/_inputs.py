@@ -119,6 +119,11 @@ def refuse_foreign(output: Path) -> None:
             ) from None
 
 
+def warn(text: str) -> None:
+    """Tell the person at the terminal what may not be as it was meant."""
+    say(f"matfac: warning: {text}")
+
+
 def say(text: str) -> None:
     """Tell the person at the terminal, beside the results."""
     print(text, file=sys.stderr)
