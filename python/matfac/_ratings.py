@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from matfac import _compressed, _ids, _selecting
+from matfac._coerce import flag
 from matfac._ids import CodeArray, IdArray
 from matfac._ratings_base import RatingsBase
 from matfac._triplets import NativeRatings, Triplets, check_duplicates_policy, compress
@@ -49,7 +50,8 @@ class Ratings(RatingsBase):
 
     *Copies.* `from_csr` and `from_csr_arrays` read arrays of the right dtype and layout where they
     lie and issue a `CopyWarning` when they cannot. The arrays that the properties return are
-    read-only views. Whoever changes the memory that was passed in changes the ratings.
+    read-only views. Whoever changes the memory that was passed in changes the ratings,
+    and has to keep them well-formed (codes in range and ascending): that was checked here.
 
     *Limits.* Fewer than 2**31 users and items; any number of ratings.
     """
@@ -357,7 +359,7 @@ class Ratings(RatingsBase):
         options = ReadOptions(
             format=format,
             separator=separator,
-            header=header,
+            header=None if header is None else flag("header", header),
             columns={
                 "user": user,
                 "item": item,
@@ -366,7 +368,7 @@ class Ratings(RatingsBase):
                 "weight": weight,
             },
             encoding=encoding,
-            string_ids=string_ids,
+            string_ids=flag("string_ids", string_ids),
             dtype=None if dtype is None else float_dtype(dtype),
         )
         triplets, source = read_triplets(path, options)

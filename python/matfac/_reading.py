@@ -115,6 +115,9 @@ def read_triplets(path: str | os.PathLike[str], options: ReadOptions) -> tuple[T
         raise ValueError(
             f"format={options.format!r} is unknown; choose one of {', '.join(map(repr, _FORMATS))}"
         )
+    for what, text in (("encoding", options.encoding), ("separator", options.separator)):
+        if not isinstance(text, str) and (text is not None or what == "encoding"):
+            raise TypeError(f"{what}={text!r}: expected a str")
     try:
         " ".encode(options.encoding)
     except LookupError as error:
@@ -132,7 +135,7 @@ def read_triplets(path: str | os.PathLike[str], options: ReadOptions) -> tuple[T
 def existing_file(name: str) -> Path:
     """Return the path of a file. pandas would take some names for addresses."""
     file = Path(name).expanduser()
-    if not file.exists():
+    if not name or not file.exists():
         raise FileNotFoundError(f"there is no file {name!r} (looked from {os.getcwd()!r})")
     if file.is_dir():
         raise IsADirectoryError(f"{name!r} is a folder; pass a file in it")
@@ -164,11 +167,14 @@ def _read_parquet(file: Path, name: str, options: ReadOptions) -> tuple[Triplets
 
     try:
         names = list(pq.read_schema(file).names)
+        again = [column for at, column in enumerate(names) if column in names[:at]]
+        if again:
+            raise ValueError(f"several columns have the name {again[0]!r}; rename them")
         roles = choose_columns(names, len(names), options.columns)
         table = pq.read_table(file, columns=[names[position] for position in roles.values()])
         order = {role: at for at, role in enumerate(roles)}
         columns = take_columns(table, order, options.columns["timestamp"] is not None)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{name}: this is no readable Parquet file ({error})") from None
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from None

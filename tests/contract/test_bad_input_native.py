@@ -197,6 +197,20 @@ def test_results_must_not_overlap_what_is_read(p):
     )
 
 
+def test_results_must_not_overlap_what_the_ratings_borrow():
+    offsets, items = np.arange(0, 101, 5), np.tile(np.arange(5, dtype="i4") * 4, 20)
+    values, weights = np.ones(100, "float32"), np.ones(100, "float32")
+    R = mf.Ratings.from_csr_arrays(offsets, items, values, 20, weights=weights)
+    U, V = np.ones((20, 3), "float32"), np.ones((20, 3), "float32")
+    for shared in (items.view("float32"), values, weights):
+        kept = shared.copy()
+        with pytest.raises(ValueError, match="out must not share memory with R"):
+            mf.residuals(R, U, V, out=shared)
+        with pytest.raises(ValueError, match="derivatives must not share memory with R"):
+            mf.gradients(R, U, V, derivatives=shared)
+        assert np.array_equal(shared.view("i4"), kept.view("i4"))
+
+
 def test_pairs_that_do_not_fit_are_refused():
     refused(ValueError, r"\(3,\).*\(2,\)", mf.pair_gradients, 1.0, np.ones(3), np.ones(2))
     refused(ValueError, "vectors", mf.pair_gradients, 1.0, np.ones((1, 3)), np.ones((1, 3)))

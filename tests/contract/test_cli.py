@@ -305,6 +305,9 @@ def test_messages_name_options_not_parameters(fail, tmp_path):
     again = r"1 rating repeats .* rating 1 of .*r\.csv \(3\) and again at rating 2 of .*r\.csv"
     fail("train", path, "-o", out, "--duplicates", "error", match=again)
     fail("train", path, "-o", out, "--encoding", "klingon", match="--encoding klingon: unknown")
+    named = tmp_path / "header=False n_factors.csv"
+    named.write_text("1,2\n")
+    fail("train", named, "-o", out, match=r"/header=False n_factors\.csv: line 1: .*--no-rating")
     folder = tmp_path / "n_factors"  # a path is no parameter
     fail("train", folder / "user=.csv", "-o", out, match=r"n_factors.user=\.csv")
 
@@ -315,6 +318,8 @@ def test_what_is_no_model_is_not_replaced(ratings, model, fail, succeed, tmp_pat
     fail("train", "not-read.csv", "-o", precious, match=r"precious\.csv: this file is no model")
     fail("train", "not-read.csv", "-o", "", match="the output has no name")
     succeed("train", ratings, "-o", model, *FEW)
+    fail("export", model, "-o", precious, "--format", "npz", match="no export, and would be lost")
+    fail("evaluate", model, ratings, "--no-rating", match="--no-rating: this model is one of rat")
     precious.write_text("")  # as mktemp makes it
     succeed("train", ratings, "-o", precious, *FEW)
 

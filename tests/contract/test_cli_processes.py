@@ -101,6 +101,8 @@ def test_ctrl_c_leaves_a_finished_model_where_it_is(ratings, tmp_path):
     out = tmp_path / "m.st"
     assert run("train", ratings, "-o", out, "--max-iter", 2)[0] == 0
     finished = out.read_bytes()
+    other = tmp_path / "m-interrupted1.st"
+    (tmp_path / "m-interrupted.st").mkdir()
     arguments = ["train", ratings, "-o", out, "--max-iter", "1000000", "--json"]
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, *map(str, arguments)],
@@ -110,7 +112,6 @@ def test_ctrl_c_leaves_a_finished_model_where_it_is(ratings, tmp_path):
         check=False,
     )
     assert done.returncode == 130
-    other = tmp_path / "m-interrupted.st"
     assert json.loads(done.stdout)["model"] == str(other) and str(other) in done.stderr
     assert mf.load(other).n_iter_ == 3 and out.read_bytes() == finished
 

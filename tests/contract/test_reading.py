@@ -230,6 +230,22 @@ def test_a_byte_order_mark_tells_the_encoding(write, encoding):
     assert mf.Ratings.read(path, encoding=encoding).nnz == 1
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"header": "no"}, {"string_ids": "no"}, {"separator": 3}, {"encoding": None}]
+)
+def test_options_of_the_wrong_type_are_refused(write, wrong):
+    (name,) = wrong
+    with pytest.raises(TypeError, match=f"{name}="):
+        mf.Ratings.read(write("1,2,3\n"), **wrong)
+
+
+def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path):
+    table = pa.table([[1], [2], [3.0], [4.0]], names=["user", "item", "rating", "rating"])
+    pq.write_table(table, tmp_path / "r.parquet")
+    with pytest.raises(ValueError, match="several columns have the name 'rating'; rename them"):
+        mf.Ratings.read(tmp_path / "r.parquet", rating=3)
+
+
 def test_decimal_commas_are_explained(write):
     with pytest.raises(ValueError, match=r"'3,5' is not a number \(decimals have a point\)"):
         mf.Ratings.read(write("user;item;rating\n1;2;3,5\n"))

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <functional>
 #include <initializer_list>
 #include <span>
@@ -41,28 +43,40 @@ void require_length(const char* name, std::span<T> values, Index length) {
   require(static_cast<Index>(values.size()) == length, name, " has ", values.size(), " entries, expected ", length);
 }
 
-/// An argument's memory, by the argument's name.
-template <class T>
+/// An argument's memory, by the argument's name: one array, or all of some ratings.
 struct NamedMemory {
   const char* name;
-  std::span<const T> entries;
+  std::array<std::span<const std::byte>, 4> arrays;
 
-  NamedMemory(const char* argument, std::span<const T> memory) : name(argument), entries(memory) {}
-  NamedMemory(const char* argument, MatrixView<const T> matrix)
-      : name(argument), entries(matrix.data, static_cast<std::size_t>(matrix.size())) {}
+  template <class T>
+  NamedMemory(const char* argument, std::span<T> entries) : name(argument), arrays{std::as_bytes(entries)} {}
+  template <class T>
+  NamedMemory(const char* argument, const MatrixView<T>& matrix)
+      : name(argument), arrays{of(matrix.data, matrix.size())} {}
+  template <class T>
   NamedMemory(const char* argument, const RatingsView<T>& ratings)
-      : name(argument), entries(ratings.values, static_cast<std::size_t>(ratings.nnz())) {}
+      : name(argument),
+        arrays{of(ratings.values, ratings.nnz()), of(ratings.items, ratings.nnz()),
+               of(ratings.offsets, ratings.n_users + 1), of(ratings.weights, ratings.nnz())} {}
+
+ private:
+  template <class T>
+  static std::span<const std::byte> of(const T* data, Index n) {
+    return std::as_bytes(std::span<const T>(data, data != nullptr ? static_cast<std::size_t>(n) : 0));
+  }
 };
 
 /// Refuses to write to memory that is another argument's too.
-template <class T>
-void require_apart(const NamedMemory<T>& written, std::initializer_list<NamedMemory<T>> others) {
-  const std::less<const T*> before;  // of any two pointers
-  const auto end = [](std::span<const T> entries) { return entries.data() + entries.size(); };
-  for (const NamedMemory<T>& other : others) {
-    const bool apart = !before(written.entries.data(), end(other.entries)) ||
-                       !before(other.entries.data(), end(written.entries));
-    require(apart, written.name, " must not share memory with ", other.name, ": give an array of its own");
+inline void require_apart(const NamedMemory& written, std::initializer_list<NamedMemory> others) {
+  const std::less<const std::byte*> before;  // of any two pointers
+  const auto end = [](std::span<const std::byte> array) { return array.data() + array.size(); };
+  const auto target = written.arrays.front();
+  for (const NamedMemory& other : others) {
+    for (const auto array : other.arrays) {
+      const bool apart = target.empty() || array.empty() || !before(target.data(), end(array)) ||
+                         !before(array.data(), end(target));
+      require(apart, written.name, " must not share memory with ", other.name, ": give an array of its own");
+    }
   }
 }
 

@@ -23,6 +23,7 @@ from matfac import (
 from matfac._cli._evaluating import measures_of
 from matfac._cli._inputs import (
     checked_output,
+    free_name,
     ids_in_kind_of,
     in_kind_of,
     read_pairs,
@@ -37,6 +38,7 @@ from matfac._estimator_base import IMPLICIT_LOSSES
 from matfac._ids import IdArray
 from matfac._persistence import describe
 from matfac._reading import existing_file
+from matfac.export import FORMATS
 
 #: Seed of what is generated or drawn where nobody chose one.
 _SEED = 0
@@ -78,10 +80,10 @@ def train(options: argparse.Namespace) -> int:
         if not hasattr(model, "item_factors_"):
             raise
         interrupted = True
-        if output.exists():  # a finished model is worth more
-            output = output.with_name(f"{output.stem}-interrupted{output.suffix}")
-        say(f"interrupted after {model.n_iter_} iterations; the model so far is kept in {output}")
+        output = free_name(output)  # a finished model is worth more
     model.save(output)
+    if interrupted:
+        say(f"interrupted after {model.n_iter_} iterations; the model so far is kept in {output}")
     kept = model.best_iteration_ - 1
     errors = [key for key in model.history_ if key.startswith("train_")]
     result = {
@@ -104,6 +106,8 @@ def evaluate(options: argparse.Namespace) -> int:
     """Measure a model on a file of ratings."""
     if options.n < 1:
         raise ValueError(f"n={options.n} must be at least 1")
+    if options.rating is False and isinstance(load(options.model), MatrixFactorization):
+        raise ValueError("--no-rating: this model is one of ratings, and there is none to compare")
     model = load(options.model)
     read = read_ratings(options.ratings, options)
     ratings = in_kind_of(read, model.user_ids_, model.item_ids_)
@@ -192,6 +196,10 @@ def export_model(options: argparse.Namespace) -> int:
     would = "the export would overwrite the model"
     for path in export._resolved(options.output, options.format)[0]:
         checked_output(str(path), (options.model,), would)
+        if path.exists() and path.suffix[1:] not in (*FORMATS, "hnsw"):
+            raise ValueError(
+                f"{path}: this file is no export, and would be lost; name another file"
+            )
     written = export.write(load(options.model), options.output, options.format)
     _show(options, {"model": options.model, "written": [str(path) for path in written]})
     return 0

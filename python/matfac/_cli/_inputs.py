@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def checked_output(
     overwritten: str = "the model would overwrite the ratings",
 ) -> Path:
     """Refuse a place that cannot or should not be written to, before any work is done."""
-    if not path:
+    if not path or path.endswith(os.sep):
         raise ValueError("the output has no name; name a file")
     output = Path(path)
     folder = output.parent
@@ -117,6 +118,13 @@ def refuse_foreign(output: Path) -> None:
                 f"{output}: this file is no model, and would be lost; name another file, or remove "
                 "it first"
             ) from None
+
+
+def free_name(path: Path) -> Path:
+    """Return the path if nothing is there, else one beside it where nothing is."""
+    names = (f"{path.stem}-interrupted{n or ''}{path.suffix}" for n in count())
+    candidates = (path.with_name(name) for name in names)
+    return next(p for p in chain([path], candidates) if not os.path.lexists(p))
 
 
 def warn(text: str) -> None:

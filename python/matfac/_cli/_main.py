@@ -41,7 +41,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _FAILED
         except (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError) as error:
-            print(f"matfac: error: {as_typed(_message(error))}", file=sys.stderr)
+            typed = sys.argv[1:] if arguments is None else arguments
+            print(f"matfac: error: {as_typed(_message(error), typed)}", file=sys.stderr)
             return _FAILED
 
 

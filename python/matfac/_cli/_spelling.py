@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 
 from matfac import ImplicitFactorization, MatrixFactorization, Ratings
 
@@ -32,10 +33,17 @@ _GIVEN = re.compile(
 )
 
 
-def as_typed(message: str) -> str:
-    """Return a message with ``--n-factors`` for n_factors and ``--header`` for header=."""
-    message = _OWN.sub(lambda found: _OWN_OPTIONS[found[0]], message)
-    return _GIVEN.sub(_option, message)
+def as_typed(message: str, arguments: Sequence[str] = ()) -> str:
+    """Return a message with ``--n-factors`` for n_factors and ``--header`` for header=.
+
+    What the caller typed, such as the name of a file, is left as it is.
+    """
+    own = [text for text in arguments if text and (_OWN.search(text) or _GIVEN.search(text))]
+    pieces = re.split(f"({'|'.join(map(re.escape, own))})", message) if own else [message]
+    return "".join(
+        piece if at % 2 else _GIVEN.sub(_option, _OWN.sub(lambda m: _OWN_OPTIONS[m[0]], piece))
+        for at, piece in enumerate(pieces)
+    )
 
 
 def _option(found: re.Match[str]) -> str:

@@ -34,7 +34,7 @@ void residuals(const RatingsView<T>& ratings, MatrixView<const T> user_factors, 
                std::span<T> out, int n_threads) {
   require_factors(ratings, user_factors, item_factors);
   require_length("out", out, ratings.nnz());
-  require_apart<T>({"out", out}, {{"user_factors", user_factors}, {"item_factors", item_factors}, {"R", ratings}});
+  require_apart({"out", out}, {{"user_factors", user_factors}, {"item_factors", item_factors}, {"R", ratings}});
   const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads);
   const auto& k = kernels<T>();
   parallel_chunks(ratings.n_users, kRowsPerChunk, n_threads, [&](Index begin, Index end, int) {
@@ -72,11 +72,11 @@ double gradients(const RatingsView<T>& ratings, MatrixView<const T> user_factors
   require_shape("user_gradient", user_gradient, user_factors.rows, user_factors.cols);
   require_shape("item_gradient", item_gradient, item_factors.rows, item_factors.cols);
   if (!derivatives.empty()) require_length("derivatives", derivatives, ratings.nnz());
-  const NamedMemory<T> u{"user_factors", user_factors}, v{"item_factors", item_factors}, r{"R", ratings};
-  const NamedMemory<T> du{"user_gradient", user_gradient}, dv{"item_gradient", item_gradient};
+  const NamedMemory u{"user_factors", user_factors}, v{"item_factors", item_factors}, r{"R", ratings};
+  const NamedMemory du{"user_gradient", user_gradient}, dv{"item_gradient", item_gradient};
   require_apart(du, {u, v, r, dv});
   require_apart(dv, {u, v, r});
-  require_apart<T>({"derivatives", derivatives}, {u, v, r, du, dv});
+  require_apart({"derivatives", derivatives}, {u, v, r, du, dv});
   require(runs == nullptr || runs->matches(ratings),
           "the item runs are of other ratings: make them from the pattern that they are used with");
   const PaddedMatrix<const T> users(user_factors, n_threads), items(item_factors, n_threads, Access::anywhere);
@@ -111,7 +111,7 @@ double batch_step(const RatingsView<T>& ratings, MatrixView<T> user_factors, Mat
                   double learning_rate, int n_threads, const ItemRuns* runs) {
   require(std::isfinite(learning_rate), "learning_rate must be finite, not ", learning_rate);
   require_factors(ratings, user_factors, item_factors);
-  require_apart<T>({"user_factors", user_factors}, {{"item_factors", item_factors}, {"R", ratings}});
+  require_apart({"user_factors", user_factors}, {{"item_factors", item_factors}, {"R", ratings}});
   AlignedBuffer<T> user_gradient(user_factors.size()), item_gradient(item_factors.size());
   const double total = gradients<T>(
       ratings, user_factors, item_factors, {user_gradient.data(), user_factors.rows, user_factors.cols},

@@ -20,7 +20,7 @@ double sgd_epoch(const RatingsView<T>& ratings, MatrixView<T> user_factors, Matr
   require(std::isfinite(learning_rate), "learning_rate must be finite, not ", learning_rate);
   require_epoch(epoch);
   require_factors(ratings, user_factors, item_factors);
-  require_apart<T>({"user_factors", user_factors}, {{"item_factors", item_factors}, {"R", ratings}});
+  require_apart({"user_factors", user_factors}, {{"item_factors", item_factors}, {"R", ratings}});
   const auto blocks = stochastic::make_blocks<T>(ratings, T(0), T(1), seed, n_threads);
   stochastic::Rows<T> users(user_factors, {}, blocks.user_at, T(1), T(1), n_threads);
   stochastic::Rows<T> items(item_factors, {}, blocks.item_at, T(1), T(1), n_threads);
