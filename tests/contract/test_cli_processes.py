@@ -79,17 +79,21 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@posix_only
-def test_ctrl_c_keeps_the_model_so_far(ratings, tmp_path):
-    out = tmp_path / "m"
+def train_and_press(ratings, out):
     arguments = ["train", ratings, "-o", out, "--max-iter", "1000000", "--json"]
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", INTERRUPTED, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+@posix_only
+def test_ctrl_c_keeps_the_model_so_far(ratings, tmp_path):
+    out = tmp_path / "m"
+    done = train_and_press(ratings, out)
     assert done.returncode == 130 and "Traceback" not in done.stderr
     assert "interrupted after 3 iterations; the model so far is kept" in done.stderr
     assert json.loads(done.stdout)["stop_reason"] == "cancelled"
@@ -103,14 +107,7 @@ def test_ctrl_c_leaves_a_finished_model_where_it_is(ratings, tmp_path):
     finished = out.read_bytes()
     other = tmp_path / "m-interrupted1.st"
     (tmp_path / "m-interrupted.st").mkdir()
-    arguments = ["train", ratings, "-o", out, "--max-iter", "1000000", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = train_and_press(ratings, out)
     assert done.returncode == 130
     assert json.loads(done.stdout)["model"] == str(other) and str(other) in done.stderr
     assert mf.load(other).n_iter_ == 3 and out.read_bytes() == finished
