@@ -89,11 +89,12 @@ int run(const Options& options) {
   server.set_tcp_nodelay(true);
   add_routes(server, holder, metrics, options);
 
+  errno = 0;
   const int port = options.port == 0                                 ? server.bind_to_any_port(options.host)
                    : server.bind_to_port(options.host, options.port) ? options.port
                                                                      : -1;
   if (port < 0) {
-    const int error = errno;  // 0 where the name of the host is at fault
+    const int error = errno;
     throw std::runtime_error("cannot listen on " + options.host + ":" + std::to_string(options.port) +
                              (error != 0 ? std::string(": ") + std::strerror(error) : ""));
   }

@@ -25,7 +25,8 @@ void answer_error(httplib::Response& response, int status, const std::string& me
   answer(response, status, Json{{"error", {{"status", status}, {"message", message}}}});
 }
 
-/// Refuses lists in lists in lists: no request has them, and each level costs memory that no limit counts.
+/// Refuses lists in lists in lists, which no request has and whose levels cost memory that no limit counts, and members
+/// that stand twice, of which the parser would keep the last.
 Json parsed(const std::string& text) {
   constexpr int kMostDepth = 8;
   std::vector<std::set<std::string>> members;  // of the objects that are open

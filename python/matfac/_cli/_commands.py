@@ -106,9 +106,9 @@ def evaluate(options: argparse.Namespace) -> int:
     """Measure a model on a file of ratings."""
     if options.n < 1:
         raise ValueError(f"n={options.n} must be at least 1")
-    if options.rating is False and isinstance(load(options.model), MatrixFactorization):
-        raise ValueError("--no-rating: this model is one of ratings, and there is none to compare")
     model = load(options.model)
+    if options.rating is False and isinstance(model, MatrixFactorization):
+        raise ValueError("--no-rating: this model is one of ratings, and there is none to compare")
     read = read_ratings(options.ratings, options)
     ratings = in_kind_of(read, model.user_ids_, model.item_ids_)
     users, items = model._codes_of(ratings)
