@@ -179,6 +179,42 @@ TEST_CASE_TEMPLATE("gradients with runs have the bits of those without", T, floa
   }
 }
 
+TEST_CASE_TEMPLATE("runs of many items, most of them without ratings, have the same bits", T, float, double) {
+  Ratings<T> ratings = make_ratings<T>(50, 40, 0.3);
+  for (Code& item : ratings.items) item = item * 25'000 + 7;
+  ratings.n_items = 1'000'000;
+  const auto U = make_factors<T>(50, 3, 3), V = make_factors<T>(ratings.n_items, 3, 4);
+  const auto all = [&](const ItemRuns* runs) {
+    std::vector<T> du(U.size()), dv(V.size());
+    gradients<T>(ratings, {U.data(), 50, 3}, {V.data(), ratings.n_items, 3}, as_matrix(du, 50, 3),
+                 as_matrix(dv, ratings.n_items, 3), 2, {}, {}, runs);
+    return std::pair(std::move(du), std::move(dv));
+  };
+  const ItemRuns runs(ratings.view());
+  CHECK(all(&runs) == all(nullptr));
+}
+
+TEST_CASE("a fingerprint of items is the same at every level, and tells any change of one of them") {
+  for (const std::size_t n : {1U, 31U, 64U, 65U, 1000U}) {
+    std::vector<Code> items(n);
+    for (std::size_t i = 0; i < n; ++i) items[i] = static_cast<Code>(3 * i);
+    const auto ask = [&] {
+      const auto first = levels<float>().front()->fingerprint(items.data(), static_cast<Index>(n));
+      for (const auto* level : levels<float>()) CHECK(level->fingerprint(items.data(), static_cast<Index>(n)) == first);
+      return first;
+    };
+    const auto before = ask();
+    for (std::size_t i = 0; i < n; i += 1 + n / 40) {
+      for (const Code change : {1, 1 << 16, 1 << 30}) {
+        items[i] ^= change;
+        CHECK(ask() != before);
+        items[i] ^= change;
+      }
+    }
+    CHECK(ask() == before);
+  }
+}
+
 TEST_CASE_TEMPLATE("runs of other items are not used", T, float, double) {
   Ratings<T> ratings = make_uneven_ratings<T>();
   const ItemRuns runs(ratings.view());

@@ -227,6 +227,9 @@ struct Kernels {
   /// order. The runs' ratings follow each other; returns the end of the last.
   const LocalRating* (*add_runs)(const ItemRun* runs, Index n_runs, const LocalRating* ratings, const T* g,
                                  const T* user_rows, Index stride, T* matrix);
+  /// A number that tells items from others in their place, the same at every level. Any single change changes it;
+  /// several may cancel, of those that have nothing to do with each other one in some 2^32.
+  std::uint64_t (*fingerprint)(const Code* items, Index n);
   /// What the squared loss along a direction is made of: with e_i = u . v_i + offset - values[i],
   /// a_i = u . dv_i + du . v_i, b_i = du . dv_i and the weights q_i (`weights` may be null: 1), adds sum q e a,
   /// sum q (a^2 + 2 e b), sum q a b, sum q b^2 to sums[0..3].

@@ -341,6 +341,27 @@ const LocalRating* add_runs(const ItemRun* runs, Index n_runs, const LocalRating
   return ratings;
 }
 
+// A polynomial in an odd number for each of several lanes, modulo 2^32: what no step forgets, the last one holds.
+std::uint64_t fingerprint(const Code* items, Index n) {
+  typedef std::uint32_t Lanes __attribute__((vector_size(MATFAC_REGISTER_BYTES)));
+  typedef std::uint32_t Unaligned __attribute__((vector_size(MATFAC_REGISTER_BYTES), aligned(4), may_alias));
+  constexpr Index kWide = MATFAC_REGISTER_BYTES / 4, kLanes = 64;
+  constexpr std::uint32_t kFactor = 0x915f77f5;
+  Lanes sums[kLanes / kWide] = {};
+  Index i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (Index k = 0; k < kLanes / kWide; ++k) {
+      sums[k] = sums[k] * kFactor + *reinterpret_cast<const Unaligned*>(items + i + k * kWide);
+    }
+  }
+  std::uint32_t lanes[kLanes];
+  for (Index k = 0; k < kLanes / kWide; ++k) *reinterpret_cast<Unaligned*>(lanes + k * kWide) = sums[k];
+  for (; i < n; ++i) lanes[i % kLanes] = lanes[i % kLanes] * kFactor + static_cast<std::uint32_t>(items[i]);
+  std::uint64_t all = 0;
+  for (const std::uint32_t lane : lanes) all = all * 0xd1342543de82ef95 + lane;
+  return all;
+}
+
 // The estimate of a pair along a direction is product + t slope + t^2 square.
 template <class T>
 struct PairLine {

@@ -43,6 +43,7 @@ const Kernels<T>& MATFAC_LEVEL_TABLE() {
       &row_residuals<T>,
       &add_outer<T>,
       &add_runs<T>,
+      &fingerprint,
       &row_line_terms<T>,
       &row_line_estimates<T>,
       &accumulate_row<T>,

@@ -85,13 +85,14 @@ class GradientPass {
     const auto& block = runs_->blocks[b];
     if (block.runs.empty()) return false;
     const auto n_ratings = static_cast<Index>(block.ratings.size());
-    return fingerprint(ratings_.items + block.start, n_ratings) == block.fingerprint;
+    return kernels<T>().fingerprint(ratings_.items + block.start, n_ratings) == block.fingerprint;
   }
 
   // Ratings of a row block at most, and the least of a segment. Items' gradients that another thread has written come
   // from its cache, once a row block: large ones save more than they cost, while there are enough for the threads.
   static constexpr Index kRowBlock = 1 << 18, kLeastSegment = 1 << 15;
 
+  static constexpr Index kJudged = 1 << 14;   // ratings that tell the items' shares
   static constexpr Index kCleared = 1 << 18;  // entries of a matrix that a thread clears at a time
 
   // A block of users, and how far G^T U has come in it.
@@ -204,11 +205,12 @@ class GradientPass {
     }
   }
 
-  // Segments of items with about equal numbers of ratings, judged by every 64th of them.
+  // Segments of items with about equal numbers of ratings, judged by some of them: each is fetched from memory.
   std::vector<Index> item_segments(Index n_segments) const {
     if (n_segments == 1) return {0, ratings_.n_items};
     std::vector<Index> counts(static_cast<std::size_t>(ratings_.n_items) + 1);
-    for (Index i = 0; i < ratings_.nnz(); i += 64) ++counts[static_cast<std::size_t>(ratings_.items[i]) + 1];
+    const Index step = std::max<Index>(64, ratings_.nnz() / kJudged);
+    for (Index i = 0; i < ratings_.nnz(); i += step) ++counts[static_cast<std::size_t>(ratings_.items[i]) + 1];
     for (std::size_t m = 1; m < counts.size(); ++m) counts[m] += counts[m - 1];
     return balanced_partition(counts.data(), ratings_.n_items, n_segments);
   }

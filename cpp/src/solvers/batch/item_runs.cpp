@@ -1,7 +1,7 @@
 #include "solvers/batch/item_runs.hpp"
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "core/buckets.hpp"
 #include "core/message.hpp"
@@ -14,6 +14,9 @@ namespace {
 // Ratings of a block at most: what 16 bits can number, and fewer where there are few in all.
 constexpr Index kMostEntries = (Index{1} << 16) - 1, kLeastEntries = 1 << 15;
 
+// Items that are counted for each rating of a block at most; where there are more, most counts would be zero.
+constexpr Index kCounted = 4;
+
 struct Keyed {
   std::uint32_t key;  // the item
   LocalRating rating;
@@ -22,34 +25,71 @@ struct Keyed {
 // What a thread sorts in.
 struct Workspace {
   std::vector<Keyed> entries, other;
+  std::vector<std::uint32_t> positions;  // of each item
+  std::vector<ItemRun> runs;
 };
+
+// f(item, rating) for the ratings of users [first, last), in their order.
+template <class F>
+void each_local(const PatternView& pattern, Index first, Index last, const F& f) {
+  const Index start = pattern.offsets[first];
+  for (Index user = first, entry = 0; user < last; ++user) {
+    for (; entry < pattern.offsets[user + 1] - start; ++entry) {
+      f(pattern.items[start + entry],
+        LocalRating{static_cast<std::uint16_t>(user - first), static_cast<std::uint16_t>(entry)});
+    }
+  }
+}
+
+void sort_by_counting(const PatternView& pattern, Index first, Index last, Workspace& workspace,
+                      ItemRuns::Impl::Block& block) {
+  auto& [entries, other, positions, runs] = workspace;
+  positions.assign(static_cast<std::size_t>(pattern.n_items), 0);
+  runs.resize(positions.size() + 1);
+  each_local(pattern, first, last, [&](Code item, LocalRating) { ++positions[static_cast<std::size_t>(item)]; });
+  std::uint32_t position = 0;
+  std::size_t n_runs = 0;
+  for (std::size_t item = 0; item < positions.size(); ++item) {
+    const std::uint32_t count = std::exchange(positions[item], position);
+    position += count;
+    runs[n_runs] = {static_cast<Code>(item), count};
+    n_runs += count != 0;  // whether an item is there cannot be foretold: no branch
+  }
+  block.runs.assign(runs.begin(), runs.begin() + static_cast<std::ptrdiff_t>(n_runs));
+  each_local(pattern, first, last, [&](Code item, LocalRating rating) {
+    block.ratings[positions[static_cast<std::size_t>(item)]++] = rating;
+  });
+}
+
+void sort_by_digits(const PatternView& pattern, Index first, Index last, Workspace& workspace,
+                    ItemRuns::Impl::Block& block) {
+  const auto n = static_cast<Index>(block.ratings.size());
+  auto& entries = workspace.entries;
+  auto& other = workspace.other;
+  entries.clear();
+  other.resize(block.ratings.size());
+  each_local(pattern, first, last,
+             [&](Code item, LocalRating rating) { entries.push_back({static_cast<std::uint32_t>(item), rating}); });
+  const Keyed* const sorted = radix_sort(entries.data(), other.data(), n, bits_below(pattern.n_items));
+  Index n_runs = 0;
+  for (Index i = 0; i < n; ++i) n_runs += i == 0 || sorted[i].key != sorted[i - 1].key;
+  block.runs.reserve(static_cast<std::size_t>(n_runs));
+  for (Index i = 0; i < n; ++i) {
+    if (i == 0 || sorted[i].key != sorted[i - 1].key) block.runs.push_back({static_cast<Code>(sorted[i].key), 0});
+    ++block.runs.back().count;
+    block.ratings[static_cast<std::size_t>(i)] = sorted[i].rating;
+  }
+}
 
 void sort_block(const PatternView& pattern, Index first, Index last, Workspace& workspace,
                 ItemRuns::Impl::Block& block) {
   const Index start = pattern.offsets[first], n = pattern.offsets[last] - start;
   block.start = start;
   if (last - first == 1) return;
-  block.fingerprint = fingerprint(pattern.items + start, n);
-  auto& [entries, other] = workspace;
-  entries.resize(static_cast<std::size_t>(n));
-  other.resize(static_cast<std::size_t>(n));
-  for (Index user = first, entry = 0; user < last; ++user) {
-    for (; entry < pattern.offsets[user + 1] - start; ++entry) {
-      entries[static_cast<std::size_t>(entry)] = {
-          static_cast<std::uint32_t>(pattern.items[start + entry]),
-          {static_cast<std::uint16_t>(user - first), static_cast<std::uint16_t>(entry)}};
-    }
-  }
-  const Keyed* const sorted = radix_sort(entries.data(), other.data(), n, bits_below(pattern.n_items));
-  Index n_runs = 0;
-  for (Index i = 0; i < n; ++i) n_runs += i == 0 || sorted[i].key != sorted[i - 1].key;
-  block.runs.reserve(static_cast<std::size_t>(n_runs));
+  block.fingerprint = kernels<float>().fingerprint(pattern.items + start, n);
   block.ratings.resize(static_cast<std::size_t>(n));
-  for (Index i = 0; i < n; ++i) {
-    if (i == 0 || sorted[i].key != sorted[i - 1].key) block.runs.push_back({static_cast<Code>(sorted[i].key), 0});
-    ++block.runs.back().count;
-    block.ratings[static_cast<std::size_t>(i)] = sorted[i].rating;
-  }
+  const auto sort = pattern.n_items <= kCounted * n ? sort_by_counting : sort_by_digits;
+  sort(pattern, first, last, workspace, block);
 }
 
 }  // namespace
@@ -99,27 +139,6 @@ bool ItemRuns::matches(const PatternView& pattern) const {
            (last - first == 1 || static_cast<Index>(block.ratings.size()) == n);
   }
   return fits;
-}
-
-// A polynomial in an odd number for each of several lanes, modulo 2^32: what no step forgets, the last one holds.
-std::uint64_t fingerprint(const Code* items, Index n) {
-  constexpr Index kLanes = 32;
-  constexpr std::uint32_t kFactor = 0x915f77f5;
-  std::array<std::uint32_t, kLanes> lanes{};
-  Index i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (Index lane = 0; lane < kLanes; ++lane) {
-      auto& value = lanes[static_cast<std::size_t>(lane)];
-      value = value * kFactor + static_cast<std::uint32_t>(items[i + lane]);
-    }
-  }
-  for (; i < n; ++i) {
-    auto& value = lanes[static_cast<std::size_t>(i % kLanes)];
-    value = value * kFactor + static_cast<std::uint32_t>(items[i]);
-  }
-  std::uint64_t all = 0;
-  for (const std::uint32_t value : lanes) all = all * 0xd1342543de82ef95 + value;
-  return all;
 }
 
 }  // namespace matfac

@@ -31,8 +31,4 @@ struct ItemRuns::Impl {
   std::vector<Block> blocks;
 };
 
-/// A number that tells items from others in their place. Any single change changes it; several may cancel, of those
-/// that have nothing to do with each other one in some 2^32. O(n), a small part of what the ratings' gradients cost.
-std::uint64_t fingerprint(const Code* items, Index n);
-
 }  // namespace matfac
