@@ -33,7 +33,7 @@ struct WeightedRow {
 
   std::vector<T> solved(const als::Method<T>& method, int n_threads, bool with_bias, std::vector<T> x = {}) const {
     x.resize(static_cast<std::size_t>(n_factors) + 1);
-    const als::Fixed<T> side{fixed.data(), n_factors, nullptr, T(0)};
+    const als::Fixed<T> side{fixed.data(), n_factors, false, nullptr, T(0)};
     const als::Target<T> target{x.data(), n_factors,    n_factors, with_bias ? &x.back() : nullptr,
                                 kPenalty, kBiasPenalty, 0};
     als::solve_rows<T>(view(), 0, 1, side, target, n_threads, method);

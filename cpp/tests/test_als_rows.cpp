@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/padded_matrix.hpp"
 #include "core/random.hpp"
 #include "solvers/als/least_norm.hpp"
 #include "solvers/als/solve_rows.hpp"
@@ -61,7 +62,7 @@ std::vector<double> expected(const Row<T>& row, Index n_factors, bool with_bias)
 template <class T>
 std::vector<T> solved(const Row<T>& row, Index n_factors, bool with_bias, int n_threads) {
   std::vector<T> x(static_cast<std::size_t>(n_factors) + 1);
-  const als::Fixed<T> fixed{row.fixed.data(), n_factors, with_bias ? row.biases.data() : nullptr, T(kMean)};
+  const als::Fixed<T> fixed{row.fixed.data(), n_factors, false, with_bias ? row.biases.data() : nullptr, T(kMean)};
   const als::Target<T> target{x.data(), n_factors,    n_factors, with_bias ? &x.back() : nullptr,
                               kPenalty, kBiasPenalty, 0};
   als::solve_rows<T>(row.view(), 0, 1, fixed, target, n_threads);
@@ -117,10 +118,13 @@ struct Rows {
   Index n_rows() const { return static_cast<Index>(offsets.size()) - 1; }
 
   /// Factors and biases after `solve_rows` of runs of `step` rows.
-  std::vector<T> solved(Index n_factors, bool with_bias, double penalty, Index step, int n_threads) const {
+  std::vector<T> solved(Index n_factors, bool with_bias, double penalty, Index step, int n_threads,
+                        bool is_padded = false) const {
     const RatingsView<T> view{{n_rows(), kItems, offsets.data(), items.data()}, values.data()};
     std::vector<T> factors(static_cast<std::size_t>(n_rows() * n_factors), T(9)), biases(offsets.size() - 1, T(9));
-    const als::Fixed<T> fixed{numbers.data(), n_factors, nullptr, T(kMean)};
+    const PaddedMatrix<const T> padded({numbers.data(), kItems, n_factors}, 1);
+    const als::Fixed<T> fixed = is_padded ? als::Fixed<T>{padded.data(), padded.stride(), true, nullptr, T(kMean)}
+                                          : als::Fixed<T>{numbers.data(), n_factors, false, nullptr, T(kMean)};
     const als::Target<T> target{factors.data(), n_factors, n_factors, with_bias ? biases.data() : nullptr,
                                 penalty,        penalty,   0};
     for (Index i = 0; i < n_rows(); i += step) {
@@ -140,7 +144,7 @@ struct Rows {
 
 // By their ratings and by their factors; systems that fit the lanes and larger ones; without a penalty also rows that
 // only the least-norm solution can have.
-TEST_CASE_TEMPLATE("a row of als has the same bits alone and beside others", T, float, double) {
+TEST_CASE_TEMPLATE("a row of als has the same bits alone and beside others, padded and not", T, float, double) {
   for (const Index n_factors : {1, 7, 16, 33, 64, 80, 100}) {
     const Rows<T> rows(n_factors);
     for (const bool with_bias : {false, true}) {
@@ -151,6 +155,7 @@ TEST_CASE_TEMPLATE("a row of als has the same bits alone and beside others", T, 
         const auto alone = rows.solved(n_factors, with_bias, penalty, 1, 1);
         CHECK(rows.solved(n_factors, with_bias, penalty, rows.n_rows(), 1) == alone);
         CHECK(rows.solved(n_factors, with_bias, penalty, 11, 2) == alone);
+        CHECK(rows.solved(n_factors, with_bias, penalty, 7, 1, true) == alone);
       }
     }
   }

@@ -106,15 +106,22 @@ MATFAC_INLINE double gather_targets(const RowProblem<T>& p, Index start, Index n
   return total;
 }
 
+// How many entries of a fixed row can be loaded in whole groups.
+template <class T>
+MATFAC_INLINE Index whole_entries(const RowProblem<T>& p, Index stride) {
+  return p.is_padded ? stride : p.n_factors / kGroup<T> * kGroup<T>;
+}
+
 // Copies the rows of ratings [start, start + n) one below the other, padded to `stride`.
 template <class T>
 MATFAC_INLINE void gather_rows(const RowProblem<T>& p, Index start, Index n, Index stride, T* panel) {
-  const Index whole = p.n_factors / kGroup<T> * kGroup<T>;
+  const Index whole = whole_entries(p, stride);
+  const PartialGroup<T> part(p.n_factors - whole);
   for (Index k = 0; k < n; ++k) {
     const T* const v = p.fixed + p.codes[start + k] * p.fixed_stride;
     T* const row = panel + k * stride;
     for (Index f = 0; f < whole; f += kGroup<T>) store_group(row + f, load_group(v + f));
-    if (whole < stride) store_group(row + whole, load_partial(v + whole, p.n_factors - whole));
+    if (whole < stride) store_group(row + whole, load_partial(v + whole, part));
   }
 }
 
@@ -140,11 +147,17 @@ MATFAC_INLINE void gather_columns(const RowProblem<T>& p, Index n, Index width, 
   }
 }
 
-// The same for the entries [f, f + kCount registers) of whole rows, and with them h += panel^T targets and, with kSums,
-// g += panel^T 1.
-template <class T, int kCount, bool kSums>
+// Loads the registers of rows that are whole.
+template <class T>
+struct WholeRegisters {
+  MATFAC_INLINE Register<T> operator()(const T* p, int i) const { return load_register(p + i * kWidth<T>); }
+};
+
+// The same for the entries [f, f + kCount registers) of the rows, which `load` loads, and with them
+// h += panel^T targets and, with kSums, g += panel^T 1.
+template <class T, int kCount, bool kSums, class Load>
 MATFAC_INLINE void gather_with_sides(const RowProblem<T>& p, Index start, Index n, Index stride, Index f,
-                                     const T* targets, T* panel, T* h) {
+                                     const T* targets, const Load& load, T* panel, T* h) {
   Register<T> with_target[kCount], plain[kCount];
   T* const g = h + stride;
   for (int j = 0; j < kCount; ++j) {
@@ -156,7 +169,7 @@ MATFAC_INLINE void gather_with_sides(const RowProblem<T>& p, Index start, Index 
     T* const row = panel + k * stride + f;
     const Register<T> target = splat(targets[k]);
     for (int j = 0; j < kCount; ++j) {
-      const Register<T> x = load_register(v + j * kWidth<T>);
+      const Register<T> x = load(v, j);
       store_register(row + j * kWidth<T>, x);
       with_target[j] = fma(target, x, with_target[j]);
       if (kSums) plain[j] += x;
@@ -168,41 +181,26 @@ MATFAC_INLINE void gather_with_sides(const RowProblem<T>& p, Index start, Index 
   }
 }
 
-// h += panel^T targets and, with kSums, g += panel^T 1, for the columns from f on.
-template <class T, bool kSums>
-MATFAC_INLINE void add_right_sides(const T* panel, const T* targets, Index n, Index stride, Index f, T* h) {
-  T* const g = h + stride;
-  for (; f < stride; f += kGroup<T>) {
-    Group<T> with_target = load_group(h + f), plain = load_group(g + f);
-    for (Index k = 0; k < n; ++k) {
-      const Group<T> x = load_group(panel + k * stride + f);
-      with_target = fma(splat_group(targets[k]), x, with_target);
-      if (kSums) plain = add(plain, x);
-    }
-    store_group(h + f, with_target);
-    if (kSums) store_group(g + f, plain);
-  }
-}
-
-// Gathers rows and adds their right-hand sides: in one go, but for a row's last entries where it is not whole.
+// Gathers rows and adds their right-hand sides in one go.
 template <class T, bool kSums>
 MATFAC_INLINE void gather_all(const RowProblem<T>& p, Index start, Index n, Index stride, const T* targets, T* panel,
                               T* h) {
-  constexpr Index kChunk = 4 * kWidth<T>;
-  const Index whole = p.n_factors / kGroup<T> * kGroup<T>;
+  constexpr WholeRegisters<T> kWhole;
+  const Index whole = whole_entries(p, stride);
   Index f = 0;
-  for (; f + kChunk <= whole; f += kChunk) {
-    gather_with_sides<T, 4, kSums>(p, start, n, stride, f, targets, panel, h);
+  for (; f + 4 * kWidth<T> <= whole; f += 4 * kWidth<T>) {
+    gather_with_sides<T, 4, kSums>(p, start, n, stride, f, targets, kWhole, panel, h);
+  }
+  for (; f + 2 * kWidth<T> <= whole; f += 2 * kWidth<T>) {
+    gather_with_sides<T, 2, kSums>(p, start, n, stride, f, targets, kWhole, panel, h);
   }
   for (; f < whole; f += kWidth<T>) {
-    gather_with_sides<T, 1, kSums>(p, start, n, stride, f, targets, panel, h);
+    gather_with_sides<T, 1, kSums>(p, start, n, stride, f, targets, kWhole, panel, h);
   }
-  if (whole == stride) return;
-  for (Index k = 0; k < n; ++k) {
-    const T* const v = p.fixed + p.codes[start + k] * p.fixed_stride;
-    store_group(panel + k * stride + whole, load_partial(v + whole, p.n_factors - whole));
+  if (whole < stride) {
+    const PartialGroup<T> part(p.n_factors - whole);
+    gather_with_sides<T, kRegisters, kSums>(p, start, n, stride, whole, targets, part, panel, h);
   }
-  add_right_sides<T, kSums>(panel, targets, n, stride, whole, h);
 }
 
 // h += panel^T targets, g += panel^T weights, and then the rows of the panel are multiplied by `roots`.
@@ -267,6 +265,7 @@ class Prefetch {
     for (; n < kLines * kLine && next_ < end_; n += p_.n_factors, ++next_) {
       const T* const v = p_.fixed + *next_ * p_.fixed_stride;
       for (Index f = 0; f < p_.n_factors; f += kLine) __builtin_prefetch(v + f, 0, kFetchedTo);
+      if (!p_.is_padded && p_.n_factors % kLine != 0) __builtin_prefetch(v + p_.n_factors - 1, 0, kFetchedTo);
       if (p_.offsets != nullptr) __builtin_prefetch(p_.offsets + *next_, 0, kFetchedTo);
     }
   }

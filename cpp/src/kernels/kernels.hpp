@@ -111,11 +111,13 @@ struct ItemRun {
   std::uint32_t count;
 };
 
-/// A row of ALS: its ratings and the rows of the other side that stay fixed, which need no padding.
+/// A row of ALS: its ratings and the rows of the other side that stay fixed, which need no padding, but are read faster
+/// with it.
 template <class T>
 struct RowProblem {
   const T* fixed;
   Index fixed_stride;  ///< from row to row
+  bool is_padded;      ///< whether zeros follow each row of `fixed` up to a whole number of groups
   Index n_factors;
   const Code* codes;
   const T* values;

@@ -136,11 +136,15 @@ MATFAC_INLINE void combine_ratings(const RowProblem<T>& p, const T* y, T* soluti
     }
     store_group(solution + f, sum);
   }
-  for (Index f = whole; f < p.n_factors; ++f) {
-    T sum = T(0);
-    for (Index i = 0; i < p.n; ++i) sum = fma_scalar(y[i], p.fixed[p.codes[i] * p.fixed_stride + f], sum);
-    solution[f] = sum;
+  if (whole == p.n_factors) return;
+  const PartialGroup<T> part(p.n_factors - whole);
+  Group<T> sum = splat_group(T(0));
+  for (Index i = 0; i < p.n; ++i) {
+    sum = fma(splat_group(y[i]), load_partial(p.fixed + p.codes[i] * p.fixed_stride + whole, part), sum);
   }
+  alignas(64) T last[kGroup<T>];
+  store_group(last, sum);
+  for (Index f = whole; f < p.n_factors; ++f) solution[f] = last[f - whole];
 }
 
 // Writes a row's solution, given entry i of its system's as x[i * step].

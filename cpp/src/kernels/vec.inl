@@ -204,12 +204,94 @@ MATFAC_INLINE Group<T> add(const Group<T>& a, const Group<T>& b) {
   for (int i = 0; i < kRegisters; ++i) g.r[i] = a.r[i] + b.r[i];
   return g;
 }
-// The first n < kGroup entries at p, the rest zero.
+
+// Loads the registers of a group of which only the first n < kGroup entries are there; the rest is zero, and is not
+// touched.
+template <class T>
+class PartialGroup;
+#if defined(__AVX512F__)
+template <>
+class PartialGroup<float> {
+ public:
+  explicit MATFAC_INLINE PartialGroup(Index n) : mask_(static_cast<__mmask16>((1U << n) - 1)) {}
+  MATFAC_INLINE Register<float> operator()(const float* p, int) const {
+    return reinterpret_cast<Register<float>>(_mm512_maskz_loadu_ps(mask_, p));
+  }
+
+ private:
+  __mmask16 mask_;
+};
+template <>
+class PartialGroup<double> {
+ public:
+  explicit MATFAC_INLINE PartialGroup(Index n) : mask_(static_cast<__mmask8>((1U << n) - 1)) {}
+  MATFAC_INLINE Register<double> operator()(const double* p, int) const {
+    return reinterpret_cast<Register<double>>(_mm512_maskz_loadu_pd(mask_, p));
+  }
+
+ private:
+  __mmask8 mask_;
+};
+#elif defined(__AVX2__)
+template <>
+class PartialGroup<float> {
+ public:
+  explicit MATFAC_INLINE PartialGroup(Index n) {
+    for (int i = 0; i < kRegisters; ++i) {
+      const auto left = static_cast<int>(n - i * kWidth<float>);
+      masks_[i] = _mm256_cmpgt_epi32(_mm256_set1_epi32(left), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    }
+  }
+  MATFAC_INLINE Register<float> operator()(const float* p, int i) const {
+    return reinterpret_cast<Register<float>>(_mm256_maskload_ps(p + i * kWidth<float>, masks_[i]));
+  }
+
+ private:
+  __m256i masks_[kRegisters];
+};
+template <>
+class PartialGroup<double> {
+ public:
+  explicit MATFAC_INLINE PartialGroup(Index n) {
+    for (int i = 0; i < kRegisters; ++i) {
+      const long long left = n - i * kWidth<double>;
+      masks_[i] = _mm256_cmpgt_epi64(_mm256_set1_epi64x(left), _mm256_setr_epi64x(0, 1, 2, 3));
+    }
+  }
+  MATFAC_INLINE Register<double> operator()(const double* p, int i) const {
+    return reinterpret_cast<Register<double>>(_mm256_maskload_pd(p + i * kWidth<double>, masks_[i]));
+  }
+
+ private:
+  __m256i masks_[kRegisters];
+};
+#else
+template <class T>
+class PartialGroup {
+ public:
+  explicit MATFAC_INLINE PartialGroup(Index n) : n_(n) {}
+  MATFAC_INLINE Register<T> operator()(const T* p, int i) const {
+    Register<T> x{};
+    for (Index j = 0; j < kWidth<T>; ++j) {
+      if (i * kWidth<T> + j < n_) x[j] = p[i * kWidth<T> + j];
+    }
+    return x;
+  }
+
+ private:
+  Index n_;
+};
+#endif
+
+template <class T>
+MATFAC_INLINE Group<T> load_partial(const T* p, const PartialGroup<T>& part) {
+  Group<T> g;
+  for (int i = 0; i < kRegisters; ++i) g.r[i] = part(p, i);
+  return g;
+}
 template <class T>
 MATFAC_INLINE Group<T> load_partial(const T* p, Index n) {
-  alignas(64) T entries[kGroup<T>] = {};
-  for (Index i = 0; i < n; ++i) entries[i] = p[i];
-  return load_group(entries);
+  return load_partial(p, PartialGroup<T>(n));
 }
 
 // A square of 16 bytes by 16 bytes, rows and columns exchanged; with registers of 32 bytes two, one above the other.

@@ -87,7 +87,7 @@ class AlsFit {
   void solve(const RatingsView<T>& ratings, const PaddedMatrix<T>& fixed, const T* fixed_biases,
              const PaddedMatrix<T>& target, T* target_biases, double regularization, double bias_regularization) {
     als::solve_rows<T>(ratings, 0, ratings.n_users,
-                       {fixed.data(), fixed.stride(), fixed_biases, static_cast<T>(task_.moments.center)},
+                       {fixed.data(), fixed.stride(), true, fixed_biases, static_cast<T>(task_.moments.center)},
                        {target.data(), target.stride(), settings_.n_factors, target_biases, regularization,
                         bias_regularization, settings_.regularization_exponent},
                        settings_.n_threads, method_);

@@ -42,7 +42,7 @@ class AlsRowFinder final : public RowFinder<T> {
             int n_threads) const override {
     const MatrixView<const T> V = model_.item_factors;
     const T* const item_biases = model_.item_biases.empty() ? nullptr : model_.item_biases.data();
-    solve_rows<T>(ratings, 0, ratings.n_users, {V.data, V.cols, item_biases, static_cast<T>(model_.global_mean)},
+    solve_rows<T>(ratings, 0, ratings.n_users, {V.data, V.cols, false, item_biases, static_cast<T>(model_.global_mean)},
                   {user_factors.data, user_factors.cols, user_factors.cols,
                    user_biases.empty() ? nullptr : user_biases.data(), settings_.regularization->user,
                    settings_.biases ? settings_.bias_regularization->user : 0.0, settings_.regularization_exponent},

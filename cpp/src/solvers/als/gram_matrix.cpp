@@ -33,6 +33,7 @@ std::vector<double> gram_matrix(const T* factors, Index stride, Index n_rows, In
       const Code* fetched = nullptr;
       const RowProblem<T> problem{.fixed = factors,
                                   .fixed_stride = stride,
+                                  .is_padded = false,
                                   .n_factors = n_factors,
                                   .codes = codes.data() + start,
                                   .values = zeros.data(),

@@ -93,6 +93,7 @@ class RowsSolver {
     const double weight = count_weight(n, target_.regularization_exponent);
     return {.fixed = fixed_.factors,
             .fixed_stride = fixed_.stride,
+            .is_padded = fixed_.is_padded,
             .n_factors = target_.n_factors,
             .codes = row.ratings.codes,
             .values = row.ratings.values,
@@ -151,6 +152,7 @@ class RowsSolver {
     std::vector<T> change(static_cast<std::size_t>(size));
     scratch.linear.resize(static_cast<std::size_t>(size));
     RowProblem<T> block = whole;
+    block.is_padded = false;  // other factors follow
     block.values = residuals;
     block.linear = scratch.linear.data();
     for (Index first = 0; first < n_factors; first += size) {

@@ -11,8 +11,9 @@ namespace matfac::als {
 /// The side that stays as it is while the rows of the other are solved.
 template <class T>
 struct Fixed {
-  const T* factors;  ///< one row per column of the ratings; no padding is needed
+  const T* factors;  ///< one row per column of the ratings
   Index stride;      ///< from row to row
+  bool is_padded;    ///< whether the rows are those of a PaddedMatrix: no need, but faster
   const T* biases;   ///< of the same side, or null
   T mean;            ///< mu
 };
