@@ -31,12 +31,15 @@ class LaneSystems {
   // Takes over the upper triangles and the right-hand sides, from a system for each lane.
   MATFAC_INLINE void take(const RowSystem<T>* systems, Index stride) const {
     const Index lda = system_lda<T>(stride);
-    for (Index s = 0; s < kWidth<T>; s += Square<T>::kItems) {
-      const T* rows[Square<T>::kItems];
-      for (Index i = 0; i < size_; ++i) {
+    for (Index i = 0; i < size_; ++i) {
+      for (Index s = 0; s < kWidth<T>; s += Square<T>::kItems) {
+        const T* rows[Square<T>::kItems];
         for (Index k = 0; k < Square<T>::kItems; ++k) rows[k] = systems[s + k].a + i * lda;
         transpose(rows, i / kBand * kBand, entry(i, 0) + s, kWidth<T>);
       }
+    }
+    for (Index s = 0; s < kWidth<T>; s += Square<T>::kItems) {
+      const T* rows[Square<T>::kItems];
       for (Index side = 0; side < 2; ++side) {
         for (Index k = 0; k < Square<T>::kItems; ++k) rows[k] = systems[s + k].h + side * stride;
         transpose(rows, 0, entry(0, size_ + side) + s, ld_ * kWidth<T>);
