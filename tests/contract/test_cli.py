@@ -281,6 +281,21 @@ def test_places_that_cannot_be_written_are_refused_before_anything_is_read(fail,
         fail("train", "not-read.csv", "-o", os.devnull, match="not a regular file")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows asks for a privilege")
+def test_links_that_lead_nowhere_are_refused_before_anything_is_read(
+    fail, succeed, tmp_path, ratings
+):
+    link, own = tmp_path / "link", tmp_path / "own"
+    link.symlink_to(tmp_path / "gone" / "m")
+    own.symlink_to(own)
+    fail("train", "not-read.csv", "-o", link, match="gone: the folder of the output does not")
+    fail("train", "not-read.csv", "-o", own, match="own: the output is a symbolic link")
+    (tmp_path / "gone").mkdir()
+    succeed("train", ratings, "-o", link, "--n-factors", 2, "--max-iter", 1)
+    assert (tmp_path / "gone" / "m").is_file()
+    assert link.is_symlink()
+
+
 def test_files_that_are_no_models(fail, tmp_path, ratings, model):
     fail("recommend", ratings, "--users", 1, match=r"ratings.csv.*not a safetensors file")
     content = model.read_bytes()

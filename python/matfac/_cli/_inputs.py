@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from errno import ELOOP
 from itertools import chain, count
 from pathlib import Path
 
@@ -94,6 +95,11 @@ def checked_output(
         raise ValueError("the output has no name; name a file")
     output = Path(path)
     folder = output.parent
+    if output.is_symlink():  # written is what it leads to
+        target = Path(os.path.realpath(output))
+        if target.is_symlink():
+            raise OSError(ELOOP, "the output is a symbolic link that leads nowhere", str(output))
+        folder = target.parent
     if output.is_dir():
         raise IsADirectoryError(21, "the output is a folder; name a file", str(output))
     if not folder.is_dir():
