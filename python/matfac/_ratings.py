@@ -327,7 +327,8 @@ class Ratings(RatingsBase):
             One character, ``"::"``, or ``" "`` (any run of spaces and tabs); guessed from the first
             lines.
         header : bool, optional
-            Whether the first line holds names. None: it does if no field of it is a number.
+            Whether the first line holds names. None: it does if no field of it is a number;
+            without ratings also a known name, or a column of numbers below, is needed.
         user, item, rating, timestamp, weight
             As for `from_frame`.
         encoding : str

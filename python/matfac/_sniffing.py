@@ -73,7 +73,7 @@ def sniff(
             "and tabs"
         )
     rows = [split_line(line, separator) for _, line in numbered]
-    names = tuple(rows[0]) if _has_header(rows[0], header, wanted) else None
+    names = tuple(rows[0]) if _has_header(rows, header, wanted) else None
     body = rows if names is None else rows[1:]
     if not body:
         raise ValueError(
@@ -112,15 +112,22 @@ def _guess_separator(lines: list[str], n_least: int) -> str:
     return SEPARATORS[scores.index(max(scores))]
 
 
-def _has_header(first: list[str], header: bool | None, wanted: Mapping[str, Choice]) -> bool:
+def _has_header(rows: list[list[str]], header: bool | None, wanted: Mapping[str, Choice]) -> bool:
     if header is not None:
         return header
+    first = rows[0]
     if any(isinstance(choice, str) and choice in first for choice in wanted.values()):
         return True
-    if wanted.get("rating") is False:
-        # Without a rating there need not be any number in a line.
-        return recognises(first)
-    return not any(is_number(field) for field in first)
+    if any(is_number(field) for field in first):
+        return False
+    # Without a rating there need not be any number in a line.
+    return wanted.get("rating") is not False or recognises(first) or _has_numbers(rows[1:])
+
+
+def _has_numbers(rows: list[list[str]]) -> bool:
+    """Whether a column holds nothing else."""
+    columns = list(zip(*rows, strict=False))
+    return any(all(is_number(field) for field in column) for column in columns)
 
 
 def _usual_length(rows: list[list[str]]) -> int:

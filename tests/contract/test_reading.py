@@ -187,6 +187,10 @@ def test_files_without_ratings(write):
     R = mf.Ratings.read(path, rating=False)
     assert triplets_of(R) == {(1, "a"): 1, (2, "b"): 1} and R.source.header
     assert mf.Ratings.read(write("u1 a\nu2 b\n"), rating=False).nnz == 2
+    assert mf.Ratings.read(write("u1 a\n"), rating=False).nnz == 1
+    assert mf.Ratings.read(write("u1 3\n4 5\n"), rating=False).nnz == 2
+    R = mf.Ratings.read(write("who what\n1 2\n1 b\n"), rating=False)
+    assert triplets_of(R) == {(1, "2"): 1, (1, "b"): 1} and R.source.header
 
 
 @pytest.mark.parametrize(
