@@ -116,7 +116,7 @@ MATFAC_INLINE Index whole_entries(const RowProblem<T>& p, Index stride) {
 template <class T>
 MATFAC_INLINE void gather_rows(const RowProblem<T>& p, Index start, Index n, Index stride, T* panel) {
   const Index whole = whole_entries(p, stride);
-  const PartialGroup<T> part(p.n_factors - whole);
+  const PartialGroup<T> part(whole < stride ? p.n_factors - whole : 0);
   for (Index k = 0; k < n; ++k) {
     const T* const v = p.fixed + p.codes[start + k] * p.fixed_stride;
     T* const row = panel + k * stride;

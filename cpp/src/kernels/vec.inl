@@ -205,8 +205,8 @@ MATFAC_INLINE Group<T> add(const Group<T>& a, const Group<T>& b) {
   return g;
 }
 
-// Loads the registers of a group of which only the first n < kGroup entries are there; the rest is zero, and is not
-// touched.
+// Loads the registers of a group of which only the first n entries, 0 <= n < kGroup, are there; the rest is zero, and
+// is not touched.
 template <class T>
 class PartialGroup;
 #if defined(__AVX512F__)
