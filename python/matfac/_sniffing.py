@@ -121,11 +121,13 @@ def _has_header(rows: list[list[str]], header: bool | None, wanted: Mapping[str,
     if any(is_number(field) for field in first):
         return False
     # Without a rating there need not be any number in a line.
-    return wanted.get("rating") is not False or recognises(first) or _has_numbers(rows[1:])
+    return (
+        wanted.get("rating") is not False or recognises(first) or _has_column_of_numbers(rows[1:])
+    )
 
 
-def _has_numbers(rows: list[list[str]]) -> bool:
-    """Whether a column holds nothing else."""
+def _has_column_of_numbers(rows: list[list[str]]) -> bool:
+    """Whether a column holds numbers only."""
     columns = list(zip(*rows, strict=False))
     return any(all(is_number(field) for field in column) for column in columns)
 

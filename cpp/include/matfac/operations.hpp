@@ -34,8 +34,9 @@ MATFAC_API double loss(const RatingsView<T>& ratings, MatrixView<const T> user_f
 
 /// The pattern of ratings a second time, by item within blocks of users: for those who ask for the gradients of the
 /// same ratings more than once. Memory: 4 bytes a rating and 8 for each item of a block (some 65 000 ratings), 5 bytes
-/// a rating for the usual ones. To make it, O(nnz), parallel, takes about as long as one call. It keeps no pointer to
-/// the pattern. Where its items have changed since, it is not used. Safe to use from several threads at once.
+/// a rating for the usual ones. To make it, O(nnz), parallel, takes half as long as a call, or as long. It keeps no
+/// pointer to the pattern. Where its items have changed since, it is not used. Safe to use from several threads at
+/// once.
 class MATFAC_API ItemRuns {
  public:
   /// The pattern must be well-formed (`validate`).

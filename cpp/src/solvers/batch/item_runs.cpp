@@ -43,9 +43,10 @@ void each_local(const PatternView& pattern, Index first, Index last, const F& f)
 
 void sort_by_counting(const PatternView& pattern, Index first, Index last, Workspace& workspace,
                       ItemRuns::Impl::Block& block) {
-  auto& [entries, other, positions, runs] = workspace;
+  auto& positions = workspace.positions;
+  auto& runs = workspace.runs;
   positions.assign(static_cast<std::size_t>(pattern.n_items), 0);
-  runs.resize(positions.size() + 1);
+  runs.resize(positions.size());
   each_local(pattern, first, last, [&](Code item, LocalRating) { ++positions[static_cast<std::size_t>(item)]; });
   std::uint32_t position = 0;
   std::size_t n_runs = 0;
